@@ -1,0 +1,89 @@
+/* The runtime: one per process. A *processor* is the right to run coroutines (there are exactly maxprocs of them); a *worker*
+ * is an OS thread that holds one. */
+#ifndef WEFT_RUNTIME_H
+#define WEFT_RUNTIME_H
+
+#include "base.h"
+#include "time.h"
+
+#define WEFT_MAXPROCS_LIMIT 256 /* processors at most */
+
+/* Body of a coroutine: its argument, and the result that weft_join hands out. */
+typedef int weft_fn(void *arg);
+
+/* Set by weft_config_init to the defaults, then from the environment; change fields before passing it on. */
+struct weft_config {
+	size_t size;       /* sizeof(struct weft_config) */
+	int maxprocs;      /* processors, 1..WEFT_MAXPROCS_LIMIT.  WEFT_MAXPROCS, else GOMAXPROCS, else affinity and cgroup quota */
+	size_t stack_size; /* usable bytes of a coroutine's stack; the guard comes on top.  WEFT_STACK, e.g. 192K or 1M */
+	int64_t spin_ns;   /* how long a worker without work looks around before it sleeps; 0 with one processor.  WEFT_SPIN_US */
+	bool watch_stack_overflow; /* install the SIGSEGV/SIGBUS handler that names a coroutine whose stack ran out (default true) */
+};
+
+/* Counters since the runtime started, summed over processors without stopping any: each is exact, but they were not read at
+ * one instant. */
+struct weft_stats {
+	size_t size;              /* in: sizeof(struct weft_stats) */
+	int maxprocs;             /* processors */
+	int idle_procs;           /* of these, without a worker just now */
+	int workers;              /* OS threads that weft made and that are alive */
+	int spinning;             /* workers that are looking for work */
+	uint64_t spawned;         /* coroutines ever made */
+	uint64_t ended;           /* of these, ended */
+	uint64_t dispatches;      /* switches into a coroutine */
+	uint64_t parks;           /* waits that gave the processor up */
+	uint64_t steals;          /* batches taken from another processor */
+	uint64_t stolen;          /* coroutines in them */
+	uint64_t polls;           /* looks at the netpoller */
+	uint64_t wakes;           /* workers woken because work waited */
+	uint64_t budget_yields;   /* coroutines made to yield because they never waited */
+	uint64_t timers_fired;    /* deadlines and sleeps that came due */
+	uint64_t stacks;          /* stack slots made so far */
+	uint64_t handoffs;        /* processors taken from a worker that was away too long */
+};
+
+WEFT_BEGIN
+
+/* Fills *config with the defaults and then with what the environment says. A value in the environment that can't be used is
+ * reported in one line on standard error and the default is kept. From anywhere, before the runtime starts; never parks. */
+WEFT_API void weft_config_init(struct weft_config *config);
+
+/* Starts the runtime, runs fn(arg) as its first coroutine and returns fn's result once fn and every other coroutine but
+ * daemons have ended; daemons are then cancelled and waited for. Everything is freed; it can be called again. config NULL: the
+ * defaults. Blocks the calling thread, which must not be a coroutine.
+ * Errors: -EBUSY the runtime is running, -EINVAL a field of config, -ENOMEM, -EAGAIN no thread could be made. Where fn may
+ * return negative values itself, let it report through its argument. */
+WEFT_API WEFT_NODISCARD int weft_run(const struct weft_config *config, weft_fn *fn, void *arg);
+
+/* Starts the runtime on threads of its own and returns: for programs that have a main loop already. Coroutines are then made
+ * by weft_go and weft_spawn from any thread. Errors as weft_run. */
+WEFT_API WEFT_NODISCARD int weft_start(const struct weft_config *config);
+
+/* Waits until every coroutine but daemons has ended, cancels the daemons, waits for them, and frees the runtime. Blocks the
+ * calling thread, which must not be a coroutine. -ETIMEDOUT: the deadline came first and the runtime goes on as before;
+ * -EINVAL not started, or called from a coroutine. */
+WEFT_API WEFT_NODISCARD int weft_stop(weft_time deadline);
+
+/* Cancels every coroutine (their waiting calls return -ECANCELED) and returns at once with 0. If any is still alive at the
+ * deadline, their ids, names and waits go to standard error and the process exits with WEFT_STATUS_SHUTDOWN. Coroutines made
+ * from now on are born cancelled. From anywhere; never parks. -EINVAL: not started. */
+WEFT_API WEFT_NODISCARD int weft_shutdown(weft_time deadline);
+
+/* The number of processors. Before the start: what the default would be. From anywhere; never parks. */
+WEFT_API int weft_maxprocs(void);
+
+/* Changes the number of processors, up or down; nothing is lost. Processors to be given up are left by their workers at their
+ * next entry into the runtime; the call does not wait for that. From any thread or coroutine; never parks.
+ * Returns the former number. -EINVAL: out of 1..WEFT_MAXPROCS_LIMIT, or not started; -ENOMEM. */
+WEFT_API WEFT_NODISCARD int weft_set_maxprocs(int n);
+
+/* Fills *stats as far as stats->size reaches. From anywhere; never parks; stops nothing. */
+WEFT_API void weft_stats(struct weft_stats *stats);
+
+/* Writes a line for every coroutine to fd: id, name, state, what it waits for and since when, and who made it. From any
+ * thread or coroutine; stops nothing, so lines are not of one instant. Writes with write(2), which may block the thread. */
+WEFT_API void weft_dump(int fd);
+
+WEFT_END
+
+#endif

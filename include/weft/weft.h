@@ -1,0 +1,20 @@
+/* weft: blocking-style concurrency for C. This header brings the whole public contract.
+ *
+ *   base.h     what every header uses: linkage, results
+ *   time.h     one clock, absolute deadlines
+ *   runtime.h  start, stop, processors, statistics
+ *   co.h       coroutines: spawn, join, sleep, exit, local values
+ *   net.h      sockets that park the coroutine, never the thread
+ *
+ * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
+ */
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+
+#include "base.h"
+#include "time.h"
+#include "runtime.h"
+#include "co.h"
+#include "net.h"
+
+#endif

@@ -1,0 +1,69 @@
+/* What the environment says. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "proc.h"
+
+enum {
+	STACK_DEFAULT = 192 * 1024,
+	STACK_MIN = 16 * 1024,
+	SPIN_US_DEFAULT = 20,
+	SPIN_US_MAX = 1000000,
+};
+
+/* A whole decimal number with an optional K, M or G behind it (when units is true); false: it is none, or out of range. */
+static bool parse(const char *text, bool units, long long min, long long max, long long *value)
+{
+	char *end;
+	errno = 0;
+	long long n = strtoll(text, &end, 10);
+	int shift = 0;
+	if (!isdigit((unsigned char)*text) || errno != 0)
+		return false;
+	if (units && *end) {
+		const char *const at = strchr("KMG", toupper((unsigned char)*end));
+		if (!at)
+			return false;
+		shift = (int)(at - "KMG" + 1) * 10;
+		end++;
+	}
+	if (*end || n > max >> shift)
+		return false;
+	*value = n << shift;
+	return *value >= min;
+}
+
+/* The number in a variable; the fallback, and one line on standard error, when it can't be used. Unset or empty: the fallback. */
+static long long from_env(const char *name, bool units, long long min, long long max, long long fallback)
+{
+	const char *text = getenv(name);
+	long long value;
+	if (!text || !*text)
+		return fallback;
+	if (parse(text, units, min, max, &value))
+		return value;
+	wf_report("%s=\"%.60s\" is not a number from %lld to %lld; using %lld", name, text, min, max, fallback);
+	return fallback;
+}
+
+static int default_maxprocs(void)
+{
+	int cpus = wf_os_cpu_count();
+	cpus = cpus < WEFT_MAXPROCS_LIMIT ? cpus : WEFT_MAXPROCS_LIMIT;
+	int go = (int)from_env("GOMAXPROCS", false, 1, WEFT_MAXPROCS_LIMIT, cpus);
+	return (int)from_env("WEFT_MAXPROCS", false, 1, WEFT_MAXPROCS_LIMIT, go);
+}
+
+void weft_config_init(struct weft_config *config)
+{
+	*config = (struct weft_config){
+		.size = sizeof *config,
+		.maxprocs = default_maxprocs(),
+		.stack_size = (size_t)from_env("WEFT_STACK", true, STACK_MIN, (long long)WF_STACK_USABLE_MAX, STACK_DEFAULT),
+		.spin_ns = from_env("WEFT_SPIN_US", false, 0, SPIN_US_MAX, SPIN_US_DEFAULT) * 1000,
+		.watch_stack_overflow = true,
+	};
+}

@@ -1,0 +1,114 @@
+/* Rank 4. The control block of a coroutine: its states, its parts, its life.
+ *
+ *   state      on a queue?      who owns the stack?            who may move it on, and to what
+ *   FREE       a free list      it has none                    spawn: NEW
+ *   NEW        a run queue      it has none yet                the processor that takes it: RUNNING (binds a stack)
+ *   RUNNABLE   a run queue      nobody runs on it              the processor that takes it: RUNNING
+ *   RUNNING    no               the coroutine                  itself: RUNNABLE (yield), PARKING, DEAD
+ *   PARKING    objects' queues  the coroutine, leaving         the arriving side: PARKED, or RUNNABLE if it was woken meanwhile
+ *   PARKED     objects' queues  nobody runs on it              whoever claimed the wait: RUNNABLE
+ *   DEAD       no               given back                     join, or detach, or itself when detached: FREE
+ *
+ * Which of several wakers wins is decided by the claim word of the wait node (wait.h), not by the state; the state is what a
+ * reader of a dump sees, and what debug builds hold against the table in coro.c. */
+#ifndef WF_CORO_H
+#define WF_CORO_H
+
+#include <weft/co.h>
+
+#include "lock.h"
+#include "san.h"
+#include "stack.h"
+#include "wait.h"
+
+enum wf_state {
+	WF_STATE_FREE,
+	WF_STATE_NEW,
+	WF_STATE_RUNNABLE,
+	WF_STATE_RUNNING,
+	WF_STATE_PARKING,
+	WF_STATE_PARKED,
+	WF_STATE_DEAD,
+	WF_STATES
+};
+
+enum wf_co_flags {
+	WF_CO_DETACHED = 1, /* nobody joins it; for weft_go from birth, so that its end needs no lock */
+	WF_CO_DAEMON = 2,
+	WF_CO_ENDED = 4,
+	WF_CO_ESCAPED = 8, /* a handle was given out: flags are guarded by the lock */
+};
+
+struct wf_defer {
+	struct wf_defer *next;
+	void (*fn)(void *);
+	void *arg;
+};
+
+struct weft_co {
+	/* What a switch touches. */
+	void *sp;               /* of the parked context; NULL: not started */
+	struct weft_co *next;   /* in the global queue, a batch, or a free list */
+	struct wf_stack *stack; /* NULL until it runs, and after it ended */
+	weft_fn *fn;
+	void *arg;
+	wf_word cancel;         /* 0, or the cause (a negative errno value) with which waiting calls fail from now on; sticky */
+	wf_u8 state;            /* enum wf_state; written by its owner, read by anybody */
+	unsigned char flags;    /* enum wf_co_flags */
+	unsigned char stack_class;
+	int result;
+
+	struct wf_wait wait;
+
+	/* Its life. */
+	uint64_t id;
+	uint64_t creator;
+	struct wf_lock lock; /* guards flags and joiners, if escaped */
+	struct wf_waitq joiners;
+	struct wf_defer *defers;
+	void **locals;
+	char name[WEFT_NAME_SIZE];
+	struct wf_san_fiber fiber;
+} WF_ALIGNED(WF_CACHE_LINE);
+
+/* The only way to change a state; debug builds hold it against the table in coro.c. */
+void wf_co_move_checked(struct weft_co *co, enum wf_state to);
+
+static inline void wf_co_move(struct weft_co *co, enum wf_state to)
+{
+#ifdef WEFT_DEBUG
+	wf_co_move_checked(co, to);
+#endif
+	wf_u8_store(&co->state, (unsigned char)to); /* relaxed: for readers of dumps; the claim word orders what matters */
+}
+
+/* ---- memory: type-stable slabs, freed with the runtime --------------------------------------------------------------- */
+
+struct wf_worker;
+
+/* A FREE control block, or NULL. */
+struct weft_co *wf_co_alloc(struct wf_worker *w);
+void wf_co_free(struct wf_worker *w, struct weft_co *co);
+
+/* Calls fn for every control block that is not FREE, or is just becoming so: fn looks through relaxed loads and claims. */
+void wf_co_each(void (*fn)(struct weft_co *co, void *arg), void *arg);
+
+void wf_co_free_all(void);
+
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
+
+/* Ends the running coroutine: the part of coro.c that the entry point and weft_exit share. */
+_Noreturn void wf_co_finish(struct weft_co *co, int result);
+
+/* Cancels it: sets the cause, ends its present wait if that can be cancelled. */
+void wf_co_cancel(struct wf_worker *w, struct weft_co *co, int cause);
+
+/* Cancels every coroutine there is (daemons_only: these), with one heavy fence for all. */
+void wf_cancel_all(struct wf_worker *w);
+
+/* Runs and frees the destructors of local values (local.c). */
+void wf_locals_run(struct weft_co *co);
+
+const char *wf_state_name(enum wf_state state);
+
+#endif

@@ -1,0 +1,94 @@
+#include "debug.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "sched.h"
+
+/* ---- stack overflow ---------------------------------------------------------------------------------------------------- */
+
+/* On the alternate signal stack, in a process that has just stepped on a guard: nothing is locked, nothing allocated. */
+static bool on_fault(uintptr_t address, void *context)
+{
+	struct wf_stack *stack = wf_stack_find(address);
+	(void)context;
+	if (!stack || address >= (uintptr_t)stack->low)
+		return false;
+	const struct weft_co *co = wf_load_ptr(&stack->owner);
+	wf_report("stack overflow in coroutine %llu%s%s%s: fault at %#llx, stack [%#llx, %#llx), %llu KiB usable", 
+		  co ? (unsigned long long)co->id : 0ull, co && co->name[0] ? " \"" : "", co ? co->name : "",
+		  co && co->name[0] ? "\"" : "", (unsigned long long)address, (unsigned long long)(uintptr_t)stack->low,
+		  (unsigned long long)(uintptr_t)stack->top, (unsigned long long)(stack->top - stack->low + 1023) / 1024);
+	wf_os_backtrace(STDERR_FILENO);
+	wf_os_exit_now(WEFT_STATUS_STACK_OVERFLOW);
+}
+
+void wf_debug_start(void)
+{
+	if (!wf_rt.config.watch_stack_overflow)
+		return;
+	wf_os_backtrace_prepare();
+	wf_os_fault_install(on_fault);
+}
+
+void wf_debug_stop(void)
+{
+	if (wf_rt.config.watch_stack_overflow)
+		wf_os_fault_remove();
+}
+
+/* ---- dump ---------------------------------------------------------------------------------------------------------------- */
+
+static void dump_line(struct weft_co *co, void *arg)
+{
+	char line[256];
+	enum wf_state state = wf_u8_load(&co->state);
+	bool waits = state == WF_STATE_PARKED || state == WF_STATE_PARKING;
+	int n = snprintf(line, sizeof line, "coroutine %llu \"%s\" %s%s%s, made by %llu%s\n", (unsigned long long)co->id, co->name,
+			 wf_state_name(state), waits ? " for " : "", waits ? wf_reason_name(wf_u8_load(&co->wait.why)) : "",
+			 (unsigned long long)co->creator, wf_load(&co->cancel) ? ", cancelled" : "");
+	ssize_t ignored = write(*(int *)arg, line, (size_t)(n < (int)sizeof line ? n : (int)sizeof line - 1));
+	(void)ignored;
+}
+
+void weft_dump(int fd)
+{
+	if (wf_load_acquire(&wf_rt.up))
+		wf_co_each(dump_line, &fd);
+}
+
+/* ---- statistics ---------------------------------------------------------------------------------------------------------- */
+
+static void add_proc(struct weft_stats *to, const struct wf_proc *p)
+{
+	const struct wf_proc_stats *s = &p->stats;
+	to->spawned += wf_load(&s->spawned);
+	to->ended += wf_load(&s->ended);
+	to->dispatches += wf_load(&s->dispatches);
+	to->parks += wf_load(&s->parks);
+	to->steals += wf_load(&s->steals);
+	to->stolen += wf_load(&s->stolen);
+	to->polls += wf_load(&s->polls);
+	to->budget_yields += wf_load(&s->budget_yields);
+	to->timers_fired += wf_load(&s->timers_fired);
+}
+
+void weft_stats(struct weft_stats *stats)
+{
+	struct weft_stats all = {
+		.maxprocs = (int)wf_u32_load(&wf_rt.proc_count),
+		.idle_procs = (int)wf_u32_load(&wf_rt.idle_count),
+		.workers = (int)wf_u32_load(&wf_rt.worker_count),
+		.spinning = (int)wf_u32_load(&wf_rt.spinning),
+		.spawned = wf_load(&wf_rt.foreign_spawned),
+		.wakes = wf_load(&wf_rt.wakes),
+		.handoffs = wf_load(&wf_rt.handoffs),
+		.stacks = wf_stack_made(),
+	};
+	for (unsigned i = 0; i < wf_procs_made(); i++)
+		add_proc(&all, wf_proc_at(i));
+	all.size = stats->size < sizeof all ? stats->size : sizeof all;
+	memcpy(stats, &all, all.size);
+}

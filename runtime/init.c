@@ -1,0 +1,181 @@
+/* Start and stop. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "check.h"
+#include "debug.h"
+#include "monitor.h"
+#include "netpoll.h"
+#include "sched.h"
+#include "switch.h"
+
+static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER; /* one start or stop at a time; held for as long as a stop takes */
+
+static int check_config(const struct weft_config *c)
+{
+	if (c->size < sizeof *c || c->maxprocs < 1 || c->maxprocs > WEFT_MAXPROCS_LIMIT || c->spin_ns < 0)
+		return -EINVAL;
+	return wf_stack_class(c->stack_size);
+}
+
+static void set_up(const struct weft_config *config, int stack_class)
+{
+	memset(&wf_rt, 0, sizeof wf_rt);
+	wf_rt.config = *config;
+	wf_rt.stack_class = (unsigned)stack_class;
+	wf_list_init(&wf_rt.idle_procs);
+	wf_list_init(&wf_rt.idle_workers);
+	wf_os_membarrier_init();
+}
+
+static void free_everything(void)
+{
+	wf_procs_free();
+	wf_co_free_all();
+	wf_stack_free_all();
+	memset(&wf_rt, 0, sizeof wf_rt);
+}
+
+/* In an order in which each step can be undone by the ones above it. */
+static int start_parts(void)
+{
+	int result = wf_netpoll_start();
+	if (result != 0)
+		return result;
+	if ((result = wf_procs_set(wf_rt.config.maxprocs)) >= 0 && (result = wf_monitor_start()) == 0) {
+		wf_debug_start();
+		return 0;
+	}
+	wf_netpoll_stop();
+	return result;
+}
+
+static int start_locked(const struct weft_config *config)
+{
+	struct weft_config defaults;
+	if (!config) {
+		weft_config_init(&defaults);
+		config = &defaults;
+	}
+	int stack_class = check_config(config);
+	if (stack_class < 0)
+		return stack_class;
+	if (wf_load(&wf_rt.up))
+		return -EBUSY;
+	set_up(config, stack_class);
+	int result = start_parts();
+	if (result < 0)
+		free_everything();
+	else
+		wf_store_release(&wf_rt.up, 1); /* pairs with the acquire in make (coro.c) */
+	return result < 0 ? result : 0;
+}
+
+int weft_start(const struct weft_config *config)
+{
+	pthread_mutex_lock(&life);
+	int result = start_locked(config);
+	pthread_mutex_unlock(&life);
+	return result;
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------------- */
+
+/* Waits until no coroutine (but daemons) is left. */
+static int wait_drained(enum wf_draining what, weft_time deadline)
+{
+	wf_u32_store(&wf_rt.drained, 0);
+	wf_u32_store(&wf_rt.draining, what);
+	wf_fence_heavy(); /* pairs with those before every wf_drain_check: it sees what we wait for, or we see the count */
+	wf_drain_check();
+	int result = 0;
+	while (wf_u32_load_acquire(&wf_rt.drained) != what) { /* pairs with the release in wf_drain_check */
+		int64_t left = deadline == WEFT_NEVER ? -1 : deadline - wf_os_now();
+		if (deadline != WEFT_NEVER && left <= 0) {
+			result = -ETIMEDOUT;
+			break;
+		}
+		wf_os_futex_wait(&wf_rt.drained, 0, left);
+	}
+	wf_u32_store(&wf_rt.draining, WF_DRAIN_NO);
+	return result;
+}
+
+static void stop_parts(void)
+{
+	wf_store_release(&wf_rt.up, 0);
+	wf_monitor_stop();
+	wf_workers_stop();
+	wf_netpoll_stop();
+	wf_debug_stop();
+	free_everything();
+}
+
+static int stop_locked(weft_time deadline)
+{
+	if (!wf_load(&wf_rt.up) || wf_worker_self())
+		return -EINVAL;
+	int result = wait_drained(WF_DRAIN_ALL_BUT_DAEMONS, deadline);
+	if (result != 0)
+		return result;
+	wf_cancel_all(NULL);
+	wait_drained(WF_DRAIN_ALL, WEFT_NEVER);
+	stop_parts();
+	return 0;
+}
+
+int weft_stop(weft_time deadline)
+{
+	pthread_mutex_lock(&life);
+	int result = stop_locked(deadline);
+	pthread_mutex_unlock(&life);
+	return result;
+}
+
+int weft_run(const struct weft_config *config, weft_fn *fn, void *arg)
+{
+	struct weft_attr attr = WEFT_ATTR_INIT;
+	struct weft_co *co;
+	int result = fn ? weft_start(config) : -EINVAL;
+	if (result != 0)
+		return result;
+	attr.name = "main";
+	result = weft_spawn(&co, &attr, fn, arg);
+	int failed = result == 0 ? weft_join(co, &result) : result;
+	int stopped = weft_stop(WEFT_NEVER);
+	wf_check(stopped == 0);
+	return failed == 0 ? result : failed;
+}
+
+int weft_shutdown(weft_time deadline)
+{
+	if (!wf_load_acquire(&wf_rt.up))
+		return -EINVAL;
+	struct wf_worker *w = wf_enter_here();
+	wf_cancel_all(w);
+	wf_monitor_set_deadline(deadline);
+	wf_leave(w);
+	return 0;
+}
+
+int weft_maxprocs(void)
+{
+	struct weft_config config;
+	if (wf_load_acquire(&wf_rt.up))
+		return (int)wf_u32_load(&wf_rt.proc_count);
+	weft_config_init(&config);
+	return config.maxprocs;
+}
+
+int weft_set_maxprocs(int n)
+{
+	if (n < 1 || n > WEFT_MAXPROCS_LIMIT || !wf_load_acquire(&wf_rt.up))
+		return -EINVAL;
+	struct wf_worker *w = wf_enter_here();
+	int former = wf_procs_set(n);
+	if (former >= 0 && former < n)
+		wf_wake_worker(); /* there may be work for the new ones; the first wakes the next */
+	wf_leave(w);
+	return former;
+}

@@ -1,0 +1,50 @@
+#include "lock.h"
+
+#include "../arch/arch.h"
+#include "check.h"
+
+enum { SPINS = 64, PAUSES = 8 };
+
+/* A sleeper that the unlocker missed would be found by this timeout; it is needed only where membarrier is missing and the
+ * two sides use the same fence, and costs nothing where it is not. */
+enum { RECHECK_NS = 2000000 };
+
+static bool spin_for(struct wf_lock *lock)
+{
+	for (int i = 0; i < SPINS; i++) {
+		for (int k = 0; k < PAUSES; k++)
+			wf_cpu_relax();
+		if (wf_u32_load(&lock->word) == 0 && wf_u32_cas_acquire(&lock->word, 0, 1)) /* pairs with wf_unlock */
+			return true;
+	}
+	return false;
+}
+
+WF_COLD void wf_lock_slow(struct wf_lock *lock)
+{
+	while (!spin_for(lock)) {
+		wf_u32_add_full(&lock->sleepers, 1);
+		wf_fence_heavy();
+		wf_os_futex_wait(&lock->word, 1, RECHECK_NS);
+		wf_u32_add_full(&lock->sleepers, -1);
+	}
+}
+
+WF_COLD void wf_unlock_slow(struct wf_lock *lock)
+{
+	wf_os_futex_wake(&lock->word, 1);
+}
+
+#ifdef WEFT_DEBUG
+static _Thread_local int locks_held;
+
+WF_OPAQUE void wf_lock_note(int change)
+{
+	locks_held += change;
+}
+
+WF_OPAQUE int wf_locks_held(void)
+{
+	return locks_held;
+}
+#endif

@@ -1,0 +1,151 @@
+/* Every millisecond while any processor runs, the monitor looks for what waits although a processor is idle: a ring whose owner does
+ * not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. While nothing runs it
+ * sleeps for good: an idle program has no periodic wake.
+ *
+ *   a processor goes from idle to running       the monitor goes to sleep
+ *   1 idle_count - 1                            1 asleep = 1
+ *   2 full fence                                2 full fence
+ *   3 asleep? wake it                           3 any processor running? stay awake */
+#include "monitor.h"
+
+#include <errno.h>
+#include <weft/base.h>
+
+#include "check.h"
+#include "debug.h"
+#include "netpoll.h"
+#include "sched.h"
+#include "switch.h"
+
+enum {
+	SAMPLE_NS = 1000000,
+	QUIET_SAMPLES = 20, /* with no processor running, before it sleeps: a wake costs more than a few samples */
+	STALE_NS = 1000000, /* a poller not looked at for so long */
+};
+
+static struct {
+	struct wf_os_thread thread;
+	wf_u32 wake;     /* futex; also: there is a reason to look at once */
+	wf_u32 asleep;
+	wf_u32 stop;
+	wf_word deadline;
+	int quiet;
+	uint64_t dispatches[WEFT_MAXPROCS_LIMIT]; /* of each processor, at the last sample */
+} monitor;
+
+static void wake(void)
+{
+	wf_u32_store_release(&monitor.wake, 1); /* pairs with the acquire in doze */
+	wf_os_futex_wake(&monitor.wake, 1);
+}
+
+void wf_monitor_notice(void)
+{
+	wf_fence_full(); /* pairs with the one in may_sleep */
+	if (wf_unlikely(wf_u32_load(&monitor.asleep) != 0))
+		wake();
+}
+
+static bool anything_runs(void)
+{
+	unsigned made = wf_procs_made(), idle = wf_u32_load(&wf_rt.idle_count), count = wf_u32_load(&wf_rt.proc_count);
+	(void)made;
+	return idle < count;
+}
+
+static void doze(int64_t ns)
+{
+	if (!wf_u32_load_acquire(&monitor.wake)) /* pairs with the release in wake */
+		wf_os_futex_wait(&monitor.wake, 0, ns);
+	wf_u32_store(&monitor.wake, 0);
+}
+
+/* ---- one look ---------------------------------------------------------------------------------------------------------- */
+
+/* A processor that has not dispatched since the last look is busy with one coroutine: whoever could help should know. */
+static bool neglects(struct wf_proc *p, int64_t now)
+{
+	uint64_t *seen = &monitor.dispatches[p->index], dispatches = wf_load(&p->stats.dispatches);
+	bool stuck = *seen == dispatches;
+	*seen = dispatches;
+	if (stuck && p->state == WF_PROC_RUNNING)
+		wf_u32_store(&p->dispatch_ns, SAMPLE_NS);
+	return wf_runq_length(&p->runq) > 0 || wf_timers_next(&p->timers) < now - SAMPLE_NS;
+}
+
+static bool poller_is_stale(int64_t now)
+{
+	return wf_netpoll_active() && !wf_u32_load(&wf_rt.polling) && now - (int64_t)wf_load(&wf_rt.polled_at) > STALE_NS;
+}
+
+static void sample(int64_t now)
+{
+	bool help = wf_u32_load(&wf_rt.global_count) != 0 || poller_is_stale(now);
+	unsigned made = wf_procs_made();
+	for (unsigned i = 0; i < made; i++)
+		help = neglects(wf_proc_at(i), now) || help;
+	if (help && wf_u32_load(&wf_rt.idle_count) != 0)
+		wf_wake_worker();
+}
+
+static void enforce_deadline(int64_t now)
+{
+	int64_t deadline = (int64_t)wf_load(&monitor.deadline);
+	if (now < deadline || wf_live(true) == 0)
+		return;
+	wf_report("shutdown: these coroutines are still alive at the deadline:");
+	weft_dump(2);
+	wf_os_exit_now(WEFT_STATUS_SHUTDOWN);
+}
+
+/* How long until the next look: for good only when nothing runs, and still nothing after saying so. */
+static int64_t pause_ns(int64_t now)
+{
+	int64_t deadline = (int64_t)wf_load(&monitor.deadline);
+	int64_t until_deadline = deadline == WF_TIME_NEVER ? -1 : deadline > now ? deadline - now : SAMPLE_NS;
+	monitor.quiet = anything_runs() ? 0 : monitor.quiet + 1;
+	if (monitor.quiet < QUIET_SAMPLES)
+		return SAMPLE_NS;
+	wf_u32_store(&monitor.asleep, 1);
+	wf_fence_full(); /* pairs with the one in wf_monitor_notice */
+	return anything_runs() ? SAMPLE_NS : until_deadline;
+}
+
+static void monitor_main(void *arg)
+{
+	(void)arg;
+	while (!wf_u32_load_acquire(&monitor.stop)) { /* pairs with wf_monitor_stop */
+		int64_t now = wf_os_now();
+		sample(now);
+		enforce_deadline(now);
+		doze(pause_ns(now));
+		wf_u32_store(&monitor.asleep, 0);
+	}
+}
+
+/* ---- its life ---------------------------------------------------------------------------------------------------------- */
+
+int wf_monitor_start(void)
+{
+	wf_u32_store(&monitor.stop, 0);
+	wf_u32_store(&monitor.asleep, 0);
+	wf_store(&monitor.deadline, (uintptr_t)WF_TIME_NEVER);
+	monitor.quiet = 0;
+	return wf_os_thread_start(&monitor.thread, "weft-monitor", monitor_main, NULL);
+}
+
+void wf_monitor_stop(void)
+{
+	wf_u32_store_release(&monitor.stop, 1); /* pairs with monitor_main */
+	wake();
+	wf_os_thread_join(monitor.thread);
+}
+
+void wf_monitor_set_deadline(weft_time deadline)
+{
+	uintptr_t former;
+	do
+		former = wf_load(&monitor.deadline);
+	while ((int64_t)former > deadline && !wf_cas_full(&monitor.deadline, former, (uintptr_t)deadline));
+	wake();
+}

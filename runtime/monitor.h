@@ -1,0 +1,16 @@
+/* Rank 4. The monitor: a thread without a processor that looks after what running processors may neglect. */
+#ifndef WF_MONITOR_H
+#define WF_MONITOR_H
+
+#include <weft/time.h>
+
+int wf_monitor_start(void);
+void wf_monitor_stop(void);
+
+/* weft_shutdown's deadline: whoever lives then is named, and the process exits. The earliest one set holds. */
+void wf_monitor_set_deadline(weft_time deadline);
+
+/* A processor has just gone from idle to running: a monitor that sleeps for want of one goes on. */
+void wf_monitor_notice(void);
+
+#endif

@@ -1,0 +1,104 @@
+/* Rank 2. Everything that the runtime asks of the operating system; os_*.c are the only files (with net/netpoll_*) that name
+ * one. Sockets are in os_net.h.
+ *
+ * For all functions: callable on any thread and any stack with 16 KiB left; none parks a coroutine; those marked (sleeps) can
+ * block the thread. Results are 0 or a negative errno value; errno itself is not for the caller to read. None is ever inlined
+ * into a function that switches (docs/caveats.md). */
+#ifndef WF_OS_H
+#define WF_OS_H
+
+#include "atomic.h"
+
+/* ---- clock --------------------------------------------------------------------------------------------------------- */
+
+/* CLOCK_MONOTONIC in nanoseconds. About 20 ns. */
+int64_t wf_os_now(void);
+
+/* ---- fences -------------------------------------------------------------------------------------------------------- *
+ *
+ * An asymmetric pair: "store, light fence, load" on a path that runs millions of times a second against "store, heavy fence,
+ * load" on one that does not. At least one side sees the other's store. The heavy side makes every running thread of the process
+ * execute a full fence (membarrier(2), PRIVATE_EXPEDITED: about 9 us while others run); where the kernel refuses that, the light
+ * side is a full fence as well. */
+
+extern bool wf_os_has_membarrier; /* set once, before the first worker starts */
+
+void wf_os_membarrier_init(void);
+void wf_os_membarrier(void);
+
+static inline void wf_fence_light(void)
+{
+	wf_compiler_barrier();
+	if (wf_unlikely(!wf_os_has_membarrier))
+		wf_fence_full();
+}
+
+static inline void wf_fence_heavy(void)
+{
+	wf_fence_full();
+	if (wf_likely(wf_os_has_membarrier))
+		wf_os_membarrier();
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------------- */
+
+struct wf_os_thread {
+	uintptr_t handle;
+};
+
+/* Starts entry(arg) on a new thread with all signals but the synchronous ones blocked, so that signals meant for the program go to
+ * its own threads. name (at most 15 bytes) is what debuggers and top show. -EAGAIN. */
+int wf_os_thread_start(struct wf_os_thread *thread, const char *name, void (*entry)(void *), void *arg);
+void wf_os_thread_join(struct wf_os_thread thread); /* (sleeps) */
+void wf_os_name_thread(const char *name);           /* the calling one */
+
+/* Sleeps while *word == expected, at most ns nanoseconds (negative: for ever). May wake for no reason. (sleeps) */
+void wf_os_futex_wait(wf_u32 *word, unsigned expected, int64_t ns);
+void wf_os_futex_wake(wf_u32 *word, int n);
+
+void wf_os_sched_yield(void);         /* (sleeps) */
+void wf_os_sleep(int64_t ns);         /* (sleeps) */
+void wf_os_precise_timers(void);      /* asks for timer slack of 1 us for the calling thread; ignored where unknown */
+
+/* ---- memory -------------------------------------------------------------------------------------------------------- */
+
+/* Address space, readable and writable, no memory behind it until it is touched, no huge pages. NULL: none left. */
+void *wf_os_reserve(size_t size);
+void wf_os_unreserve(void *base, size_t size);
+
+/* Gives the pages back to the system; they read as zero when touched again. Guards inside stay. */
+void wf_os_discard(void *base, size_t size);
+size_t wf_os_page_size(void);
+
+/* How guards are made on this machine: probed once, by behaviour. */
+enum wf_guard_kind { WF_GUARD_LIGHT /* MADV_GUARD_INSTALL */, WF_GUARD_MPROTECT };
+enum wf_guard_kind wf_os_guard_kind(void);
+
+/* Makes [base + i * stride, + size) inaccessible for i in 0..count. -ENOMEM: vm.max_map_count is reached. */
+int wf_os_guard(char *base, size_t size, size_t stride, size_t count);
+
+/* ---- what the process may use -------------------------------------------------------------------------------------- */
+
+/* Processors by affinity mask, and by the cgroup CPU quota of this process and of every ancestor that can be seen (v1 and v2);
+ * always >= 1. The rule: min(affinity, max(2, ceil(quota))), as Go 1.25 has it. */
+int wf_os_cpu_count(void);
+
+/* ---- faults -------------------------------------------------------------------------------------------------------- */
+
+/* Called on the alternate signal stack with the address that faulted; false: not ours, the fault goes where it would have gone. */
+typedef bool wf_os_fault_fn(uintptr_t address, void *context);
+
+int wf_os_fault_install(wf_os_fault_fn *fn);
+void wf_os_fault_remove(void);
+
+/* Gives the calling thread an alternate signal stack, and takes it away. */
+int wf_os_altstack_enter(void **memory);
+void wf_os_altstack_leave(void *memory);
+
+/* Writes the call chain of the interrupted code to fd. */
+void wf_os_backtrace(int fd);
+void wf_os_backtrace_prepare(void); /* loads what the first backtrace would have to load */
+
+_Noreturn void wf_os_exit_now(int status); /* _exit(2) */
+
+#endif

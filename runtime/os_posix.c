@@ -1,0 +1,197 @@
+/* os.h for every POSIX system: clock, threads, faults. */
+#include "os.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__has_include)
+#if __has_include(<execinfo.h>)
+#include <execinfo.h>
+#define HAVE_BACKTRACE 1
+#endif
+#endif
+
+#include "check.h"
+
+WF_OPAQUE int64_t wf_os_now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------------- */
+
+struct start {
+	void (*entry)(void *);
+	void *arg;
+	const char *name;
+};
+
+static void *thread_main(void *p)
+{
+	struct start start = *(struct start *)p;
+	free(p);
+	wf_os_name_thread(start.name);
+	start.entry(start.arg);
+	return NULL;
+}
+
+/* Signals of the program go to its own threads; faults stay with the thread that made them. */
+static void mask_signals(sigset_t *former)
+{
+	static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+	sigset_t set;
+	sigfillset(&set);
+	for (size_t i = 0; i < wf_countof(synchronous); i++)
+		sigdelset(&set, synchronous[i]);
+	pthread_sigmask(SIG_BLOCK, &set, former);
+}
+
+int wf_os_thread_start(struct wf_os_thread *thread, const char *name, void (*entry)(void *), void *arg)
+{
+	struct start *start = malloc(sizeof *start);
+	if (!start)
+		return -ENOMEM;
+	*start = (struct start){entry, arg, name};
+	sigset_t former;
+	mask_signals(&former);
+	pthread_t handle;
+	int failed = pthread_create(&handle, NULL, thread_main, start);
+	pthread_sigmask(SIG_SETMASK, &former, NULL);
+	if (failed) {
+		free(start);
+		return -failed;
+	}
+	thread->handle = (uintptr_t)handle;
+	return 0;
+}
+
+void wf_os_thread_join(struct wf_os_thread thread)
+{
+	pthread_join((pthread_t)thread.handle, NULL);
+}
+
+void wf_os_sched_yield(void)
+{
+	sched_yield();
+}
+
+void wf_os_sleep(int64_t ns)
+{
+	struct timespec left = {ns / 1000000000, ns % 1000000000};
+	while (nanosleep(&left, &left) != 0 && errno == EINTR)
+		;
+}
+
+/* ---- faults -------------------------------------------------------------------------------------------------------- */
+
+static wf_os_fault_fn *fault_fn;
+static const int fault_signals[] = {SIGSEGV, SIGBUS};
+static struct sigaction former_actions[wf_countof(fault_signals)];
+
+/* Hands a fault on to whoever had it before us. With the default action the faulting instruction runs again and kills. */
+static void pass_on(int signal, siginfo_t *info, void *context)
+{
+	for (size_t i = 0; i < wf_countof(fault_signals); i++) {
+		if (fault_signals[i] != signal)
+			continue;
+		struct sigaction *former = &former_actions[i];
+		if (former->sa_flags & SA_SIGINFO)
+			former->sa_sigaction(signal, info, context);
+		else if (former->sa_handler != SIG_DFL && former->sa_handler != SIG_IGN)
+			former->sa_handler(signal);
+		else
+			sigaction(signal, former, NULL);
+	}
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+	int saved = errno;
+	if (!fault_fn || !fault_fn((uintptr_t)info->si_addr, context))
+		pass_on(signal, info, context);
+	errno = saved;
+}
+
+int wf_os_fault_install(wf_os_fault_fn *fn)
+{
+	struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+	sigemptyset(&action.sa_mask);
+	fault_fn = fn;
+	for (size_t i = 0; i < wf_countof(fault_signals); i++)
+		if (sigaction(fault_signals[i], &action, &former_actions[i]) != 0)
+			return -errno;
+	return 0;
+}
+
+void wf_os_fault_remove(void)
+{
+	for (size_t i = 0; i < wf_countof(fault_signals); i++) {
+		struct sigaction now;
+		if (sigaction(fault_signals[i], NULL, &now) == 0 && now.sa_sigaction == on_fault)
+			sigaction(fault_signals[i], &former_actions[i], NULL);
+	}
+	fault_fn = NULL;
+}
+
+enum { ALTSTACK_SIZE = 64 * 1024 };
+
+int wf_os_altstack_enter(void **memory)
+{
+	*memory = NULL;
+	stack_t former;
+	if (sigaltstack(NULL, &former) == 0 && !(former.ss_flags & SS_DISABLE))
+		return 0; /* somebody, a sanitizer say, has given this thread one */
+	void *base = mmap(NULL, ALTSTACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (base == MAP_FAILED)
+		return -ENOMEM;
+	stack_t stack = {.ss_sp = base, .ss_size = ALTSTACK_SIZE};
+	sigaltstack(&stack, NULL);
+	*memory = base;
+	return 0;
+}
+
+void wf_os_altstack_leave(void *memory)
+{
+	if (!memory)
+		return;
+	stack_t off = {.ss_flags = SS_DISABLE};
+	sigaltstack(&off, NULL);
+	munmap(memory, ALTSTACK_SIZE);
+}
+
+#ifdef HAVE_BACKTRACE
+void wf_os_backtrace(int fd)
+{
+	void *frames[64];
+	int n = backtrace(frames, wf_countof(frames));
+	backtrace_symbols_fd(frames, n, fd);
+}
+
+void wf_os_backtrace_prepare(void)
+{
+	void *frame;
+	backtrace(&frame, 1);
+}
+#else
+void wf_os_backtrace(int fd)
+{
+	(void)fd;
+}
+
+void wf_os_backtrace_prepare(void)
+{
+}
+#endif
+
+_Noreturn void wf_os_exit_now(int status)
+{
+	_exit(status);
+}

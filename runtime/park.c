@@ -1,0 +1,277 @@
+#include "park.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "sched.h"
+#include "switch.h"
+
+static const char *const reason_names[WF_WHY_COUNT] = {
+	[WF_WHY_NONE] = "nothing",       [WF_WHY_JOIN] = "join",           [WF_WHY_SLEEP] = "sleep",
+	[WF_WHY_READ] = "read",          [WF_WHY_WRITE] = "write",         [WF_WHY_ACCEPT] = "accept",
+	[WF_WHY_CONNECT] = "connect",    [WF_WHY_FD] = "descriptor",       [WF_WHY_FD_TURN] = "its turn on a descriptor",
+	[WF_WHY_CHAN_SEND] = "send",     [WF_WHY_CHAN_RECV] = "receive",   [WF_WHY_SELECT] = "select",
+	[WF_WHY_MUTEX] = "mutex",        [WF_WHY_RWMUTEX] = "rwmutex",     [WF_WHY_COND] = "condition",
+	[WF_WHY_SEM] = "semaphore",      [WF_WHY_WAITGROUP] = "waitgroup", [WF_WHY_ONCE] = "once",
+	[WF_WHY_SCOPE] = "scope",        [WF_WHY_OFFLOAD] = "offload",
+};
+
+const char *wf_reason_name(enum wf_reason why)
+{
+	return (unsigned)why < WF_WHY_COUNT ? reason_names[why] : "?";
+}
+
+/* ---- nodes of plain threads ---------------------------------------------------------------------------------------- */
+
+/* A waker may look at a node after its thread has gone on, or has ended: so nodes are kept and used again, never freed. */
+struct thread_node {
+	struct wf_wait wait;
+	struct thread_node *next_free;
+};
+
+static _Thread_local struct thread_node *thread_node;
+static struct thread_node *free_nodes;
+static struct wf_lock free_nodes_lock;
+static pthread_key_t node_key;
+static pthread_once_t node_key_once = PTHREAD_ONCE_INIT;
+
+static void release_node(void *p)
+{
+	struct thread_node *node = p;
+	wf_lock(&free_nodes_lock);
+	node->next_free = free_nodes;
+	free_nodes = node;
+	wf_unlock(&free_nodes_lock);
+}
+
+static void make_node_key(void)
+{
+	wf_check(pthread_key_create(&node_key, release_node) == 0);
+}
+
+static struct thread_node *new_node(void)
+{
+	wf_lock(&free_nodes_lock);
+	struct thread_node *node = free_nodes;
+	if (node)
+		free_nodes = node->next_free;
+	wf_unlock(&free_nodes_lock);
+	if (!node && !(node = calloc(1, sizeof *node)))
+		wf_fatal("no memory for the wait node of a thread");
+	return node;
+}
+
+static WF_OPAQUE struct wf_wait *thread_wait(void)
+{
+	if (!thread_node) {
+		pthread_once(&node_key_once, make_node_key);
+		thread_node = new_node();
+		pthread_setspecific(node_key, thread_node);
+	}
+	return &thread_node->wait;
+}
+
+/* ---- the waiter's side --------------------------------------------------------------------------------------------- */
+
+struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason why, const void *object)
+{
+	struct wf_wait *wait = w ? &w->co->wait : thread_wait();
+	uintptr_t ticket = wf_wait_ticket(wait) + (1 << WF_PHASE_BITS);
+	wf_u8_store(&wait->why, (unsigned char)why);
+	wf_store(&wait->object, (uintptr_t)object);
+	wf_u32_store(&wait->thread_woken, 0);
+	wf_store(&wait->claim, ticket | WF_PARKING); /* relaxed: wakers find the ticket in a queue, under its lock, or by the fences of cancel */
+	return wait;
+}
+
+void wf_wait_abandon(struct wf_wait *wait)
+{
+	wf_store(&wait->claim, wf_wait_ticket(wait) | WF_IDLE); /* relaxed: at most a canceller has the ticket, and it finds nothing to do */
+}
+
+/* Ends one's own wait before the switch. False: a waker was faster. */
+static bool give_up(struct wf_wait *wait)
+{
+	uintptr_t ticket = wf_wait_ticket(wait);
+	return wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_IDLE); /* pairs with wf_claim */
+}
+
+static void on_deadline(void *owner, uintptr_t ticket)
+{
+	struct wf_wait *wait = owner;
+	if (wf_claim(wait, ticket, -ETIMEDOUT))
+		wf_wake(wf_waker_self(), wait);
+}
+
+static void arm_deadline(struct wf_worker *w, struct wf_wait *wait, int64_t deadline)
+{
+	wait->timer.when = deadline;
+	wait->timer.fire = on_deadline;
+	wait->timer.owner = wait;
+	wait->timer.arg = wf_wait_ticket(wait);
+	if (wf_timer_arm(&w->proc->timers, &wait->timer))
+		wf_timer_armed(w, deadline);
+}
+
+/* What the arriving side does for a coroutine that was left: from now on it may be made runnable by its waker; if it was woken
+ * already, that is done here (wait.h has the table). */
+static void commit_park(struct wf_worker *w, void *arg)
+{
+	struct wf_wait *wait = arg;
+	struct weft_co *co = wait->co;
+	uintptr_t ticket = wf_wait_ticket(wait);
+	wf_co_move(co, WF_STATE_PARKED);
+	if (wf_likely(wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED))) /* release: the context; pairs with wf_claim */
+		return;
+	if (wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) /* release: the context; pairs with wf_wake */
+		return;
+	wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
+	wf_co_move(co, WF_STATE_RUNNABLE);
+	wf_ready(w, co);
+}
+
+/* The same shape for a thread: its context is always saved. */
+static int block_thread(struct wf_wait *wait, int64_t deadline)
+{
+	uintptr_t ticket = wf_wait_ticket(wait);
+	if (!wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED) && /* pairs with wf_claim */
+	    !wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) {    /* pairs with wf_wake */
+		wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
+		return (int)wait->result;
+	}
+	wf_thread_waits();
+	while (!wf_u32_load_acquire(&wait->thread_woken)) { /* pairs with the release in wf_wake */
+		int64_t left = deadline == WF_TIME_NEVER ? -1 : deadline - wf_os_now();
+		if (deadline != WF_TIME_NEVER && left <= 0) {
+			if (wf_cas_full(&wait->claim, ticket | WF_PARKED, ticket | WF_IDLE)) /* pairs with wf_claim */
+				return -ETIMEDOUT;
+			left = -1; /* claimed: the waker is on its way */
+		}
+		wf_os_futex_wait(&wait->thread_woken, 0, left);
+	}
+	return (int)wait->result;
+}
+
+int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags)
+{
+	wf_assert(wf_locks_held() == 0);
+	if (deadline == WEFT_NOW && give_up(wait))
+		return -EAGAIN;
+	if (!*w)
+		return block_thread(wait, deadline);
+	if (flags & WF_CANCELLABLE) {
+		wf_store(&wait->cancel_ticket, wf_wait_ticket(wait)); /* pairs with wf_co_cancel: one of the two sees the other */
+		wf_fence_light();
+		if (wf_unlikely(wf_load(&wait->co->cancel) != 0) && give_up(wait))
+			return -ECANCELED;
+	}
+	if (deadline != WF_TIME_NEVER)
+		arm_deadline(*w, wait, deadline);
+	wf_co_move(wait->co, WF_STATE_PARKING);
+	wf_count(&(*w)->proc->stats.parks);
+	*w = wf_switch_to_next(*w, wait->co, commit_park, wait);
+	if (deadline != WF_TIME_NEVER)
+		wf_timer_disarm(&wait->timer);
+	return (int)wait->result;
+}
+
+static void fill_waiter(struct wf_waiter *waiter, struct wf_wait *wait)
+{
+	waiter->link = (struct wf_link){NULL, NULL};
+	waiter->wait = wait;
+	waiter->ticket = wf_wait_ticket(wait);
+}
+
+void wf_waitq_push(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait)
+{
+	fill_waiter(waiter, wait);
+	wf_list_push(&queue->list, &waiter->link);
+}
+
+void wf_waitq_push_front(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait)
+{
+	fill_waiter(waiter, wait);
+	wf_list_push_front(&queue->list, &waiter->link);
+}
+
+bool wf_waitq_remove(struct wf_waiter *waiter)
+{
+	if (!wf_link_queued(&waiter->link))
+		return false;
+	wf_list_remove(&waiter->link);
+	return true;
+}
+
+int wf_cancelled(const struct wf_worker *w)
+{
+	return w && wf_unlikely(wf_load(&w->co->cancel) != 0) ? -ECANCELED : 0; /* relaxed: sticky; a late look is an early call */
+}
+
+/* ---- the waker's side ---------------------------------------------------------------------------------------------- */
+
+bool wf_claim(struct wf_wait *wait, uintptr_t ticket, intptr_t result)
+{
+	for (;;) {
+		uintptr_t now = wf_load(&wait->claim); /* relaxed: confirmed by the CAS */
+		uintptr_t to;
+		if (now == (ticket | WF_PARKED))
+			to = ticket | WF_CLAIMED;
+		else if (now == (ticket | WF_PARKING))
+			to = ticket | WF_EARLY;
+		else
+			return false;
+		if (wf_cas_full(&wait->claim, now, to)) { /* acquire: the saved context; pairs with commit_park */
+			wait->result = result;
+			return true;
+		}
+	}
+}
+
+struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct wf_waiter **waiter)
+{
+	struct wf_link *l;
+	while ((l = wf_list_pop(&queue->list))) {
+		struct wf_waiter *entry = wf_container_of(l, struct wf_waiter, link);
+		if (!wf_claim(entry->wait, entry->ticket, result))
+			continue;
+		if (waiter)
+			*waiter = entry;
+		return entry->wait;
+	}
+	return NULL;
+}
+
+static void wake_thread(struct wf_wait *wait)
+{
+	wf_u32_store_release(&wait->thread_woken, 1); /* pairs with the acquire in block_thread */
+	wf_os_futex_wake(&wait->thread_woken, 1);
+}
+
+void wf_wake(struct wf_worker *w, struct wf_wait *wait)
+{
+	uintptr_t claim = wf_load(&wait->claim); /* relaxed: CLAIMED is final until we act; EARLY is confirmed by the CAS */
+	uintptr_t ticket = claim & ~WF_PHASE_MASK;
+	if ((claim & WF_PHASE_MASK) == WF_EARLY &&
+	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN)) /* release: result and data; pairs with commit_park */
+		return;
+	if (!wait->co) {
+		wake_thread(wait);
+		return;
+	}
+	wf_co_move(wait->co, WF_STATE_RUNNABLE);
+	wf_ready(w, wait->co);
+}
+
+void wf_wake_all(struct wf_worker *w, struct wf_list *list)
+{
+	struct wf_link *l;
+	bool former = w && w->batch;
+	if (w)
+		w->batch = true;
+	while ((l = wf_list_pop(list)))
+		wf_wake(w, wf_container_of(l, struct wf_waiter, link)->wait);
+	if (w)
+		w->batch = former;
+}

@@ -1,0 +1,81 @@
+/* Rank 4. Waiting and waking. A waiting call has this shape, and no other:
+ *
+ *     struct wf_worker *w = wf_enter();                       the gate (sched.h); NULL on a plain thread
+ *     wf_lock(&object->lock);
+ *     if (condition) { take it; wf_unlock; wf_leave(w); return; }
+ *     struct wf_waiter waiter;
+ *     struct wf_wait *wait = wf_wait_begin(w, WF_WHY_...);    takes the next ticket
+ *     wf_waitq_push(&object->waiters, &waiter, wait);
+ *     wf_unlock(&object->lock);
+ *     int result = wf_park(&w, wait, deadline, WF_CANCELLABLE);   switches; no lock may be held
+ *     if (result < 0) { wf_lock; wf_waitq_remove(&waiter); wf_unlock; }   timed out or cancelled: leave the queue
+ *     wf_leave(w);
+ *
+ * and a waking one:
+ *
+ *     wf_lock(&object->lock);
+ *     struct wf_wait *wait = wf_waitq_claim(&object->waiters, result, &waiter);   the first waiter that is still there
+ *     ... give it what it waits for ...
+ *     wf_unlock(&object->lock);                               last touch of the object
+ *     if (wait) wf_wake(w, wait);
+ */
+#ifndef WF_PARK_H
+#define WF_PARK_H
+
+#include "wait.h"
+
+struct wf_worker;
+
+enum wf_park_flags {
+	WF_PLAIN = 0,       /* cancel does not end it (plain mutex locks) */
+	WF_CANCELLABLE = 1, /* ends with -ECANCELED when the coroutine is cancelled */
+};
+
+/* ---- the waiter's side --------------------------------------------------------------------------------------------- */
+
+/* Takes the next ticket of the caller's node (of the thread's own node when w is NULL): from now on it can be claimed. Never
+ * fails. Followed by wf_park or, if nothing was queued after all, by wf_wait_abandon. */
+struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason why, const void *object);
+
+/* Ends a wait that was begun and never queued anywhere. */
+void wf_wait_abandon(struct wf_wait *wait);
+
+static inline uintptr_t wf_wait_ticket(const struct wf_wait *wait)
+{
+	return wf_load(&wait->claim) & ~WF_PHASE_MASK; /* relaxed: the owner's own word; only its phase can change under it */
+}
+
+/* Gives the processor up until the wait is claimed and woken. Returns what the claimer set (>= 0 by convention), or -ETIMEDOUT,
+ * -EAGAIN (deadline WEFT_NOW), -ECANCELED. *w is the worker the caller goes on with, likely another one (NULL stays NULL). No
+ * lock may be held. */
+int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags);
+
+/* Fills *waiter for this wait and puts it at the end (the front) of the queue. The object's lock is held. */
+void wf_waitq_push(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait);
+void wf_waitq_push_front(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait);
+
+/* Takes a waiter out unless a waker did. True if it was still queued. The object's lock is held. */
+bool wf_waitq_remove(struct wf_waiter *waiter);
+
+static inline bool wf_waitq_empty(const struct wf_waitq *queue) { return wf_list_empty(&queue->list); }
+
+/* ---- the waker's side ---------------------------------------------------------------------------------------------- */
+
+/* Tries to end the wait that this ticket belongs to, with this result. True: the caller owns the waiter and must call wf_wake. */
+bool wf_claim(struct wf_wait *wait, uintptr_t ticket, intptr_t result);
+
+/* Takes waiters off the front until one can be claimed; NULL when none can. *waiter (may be NULL) is its place in the queue, on its
+ * own stack: good until wf_wake. The object's lock is held. */
+struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct wf_waiter **waiter);
+
+/* Makes a claimed waiter runnable. w: the caller's worker, NULL on a plain thread or without a processor. No lock is held; the
+ * object and the waiter may be gone when it returns. */
+void wf_wake(struct wf_worker *w, struct wf_wait *wait);
+
+/* The same for many at once, linked through wf_waiter.link in `list`. */
+void wf_wake_all(struct wf_worker *w, struct wf_list *list);
+
+/* Whether the caller must not wait any more: 0 or -ECANCELED. w NULL: 0. */
+int wf_cancelled(const struct wf_worker *w);
+
+#endif

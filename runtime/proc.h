@@ -1,0 +1,181 @@
+/* Rank 4. Processors, workers, and the one struct that holds them all.
+ *
+ * A processor is the right to run coroutines, with what that needs: run queue, timers, caches. A worker is an OS thread. A worker
+ * runs coroutines while it holds a processor; there are exactly maxprocs processors, and as many workers as it takes. */
+#ifndef WF_PROC_H
+#define WF_PROC_H
+
+#include <weft/runtime.h>
+
+#include "coro.h"
+#include "ctx.h"
+#include "lock.h"
+#include "os.h"
+#include "runq.h"
+#include "stack.h"
+#include "timer.h"
+
+struct wf_worker;
+
+/* A dispatch so long (on average) pays for waking another worker, which costs both sides about 30 us together. */
+enum { WF_LONG_NS = 50000 };
+
+/* ---- processor ----------------------------------------------------------------------------------------------------- */
+
+enum wf_proc_state {
+	WF_PROC_UNUSED,  /* made for a larger maxprocs than the present one; holds no coroutine */
+	WF_PROC_IDLE,    /* on rt.idle_procs */
+	WF_PROC_RUNNING, /* a worker has it */
+};
+
+struct wf_proc_stats {
+	wf_word spawned, ended;             /* coroutines */
+	wf_word daemons_spawned, daemons_ended; /* of these, daemons */
+	wf_word dispatches, parks, steals, stolen, polls, budget_yields, timers_fired;
+};
+
+struct wf_proc {
+	/* The owner's. */
+	struct weft_co *next;  /* run-next: what the running coroutine made runnable last; thieves never see it */
+	int next_left;         /* how many more times in a row it may go before the ring */
+	int next_age;          /* entries of the running coroutine that found it waiting while a processor was idle */
+	int countdown;         /* dispatches until the owner looks around: global queue, poller, timers */
+	int countdown_from;
+	int64_t looked_at;     /* when it last did; ns */
+	int64_t backlog_since; /* the ring has not been empty since; 0: it was */
+	unsigned credits;      /* stacks of the default class promised to this processor */
+	unsigned free_co_count;
+	struct weft_co *free_cos;
+	struct wf_stack *stacks; /* free, warm, of the default class */
+	unsigned stack_count;
+	unsigned random;
+	uint64_t id_next, id_end; /* numbers for new coroutines */
+
+	struct wf_runq runq;
+
+	/* Anybody's. */
+	struct wf_timers timers WF_ALIGNED(WF_CACHE_LINE);
+	wf_u32 dispatch_ns; /* how long a dispatch takes here, on average */
+	struct wf_proc_stats stats;
+
+	/* Under rt.lock. */
+	enum wf_proc_state state;
+	struct wf_worker *worker; /* while RUNNING */
+	struct wf_link idle;
+	int index;
+	wf_u32 retire; /* its owner is to give it up: maxprocs went down; written under the lock, read by the owner */
+};
+
+/* ---- worker -------------------------------------------------------------------------------------------------------- */
+
+enum wf_request {
+	WF_REQUEST_NONE,
+	WF_REQUEST_YIELD, /* others wait: let them go first */
+	WF_REQUEST_TAKEN, /* the processor is gone, or the monitor is just about to look whether it may take it */
+};
+
+typedef void wf_commit_fn(struct wf_worker *w, void *what);
+
+struct wf_worker {
+	/* The gate. */
+	wf_word inside;  /* 1: in the runtime; written by this thread only, or on its behalf before it starts on a processor */
+	wf_word request; /* enum wf_request; written under rt.lock */
+
+	/* Its own, while it holds a processor. */
+	struct wf_proc *proc; /* changed by the monitor, under rt.lock, while the worker is outside */
+	struct weft_co *co;   /* running; NULL in the scheduler */
+	int budget;           /* what the running coroutine may still spend (sched.h, WF_COST_...) */
+	struct weft_co *collected; /* made runnable by the poller while the worker had no processor; linked by next */
+	bool batch;           /* being handed many coroutines at once: they go to the ring in order, none is run next */
+	bool spinning;        /* counted in rt.spinning */
+	wf_commit_fn *commit; /* what the arriving side does for the one that was left */
+	void *commit_arg;
+	void *sp;             /* the scheduler's context, on the thread's own stack */
+	struct wf_san_fiber fiber;
+
+	/* Sleeping and waking; under rt.lock but for the futex. */
+	struct wf_link idle;   /* on rt.idle_workers */
+	struct wf_proc *handed; /* given to it by whoever woke it */
+	bool in_poll;          /* sleeps in the poller, not on the futex */
+	wf_u32 signal;         /* futex: 1 wake up */
+
+	struct wf_worker *all_next; /* rt.all_workers */
+	struct wf_os_thread thread;
+	void *altstack;
+};
+
+/* ---- the runtime --------------------------------------------------------------------------------------------------- */
+
+struct wf_runtime {
+	wf_word up; /* started and not stopped */
+	struct weft_config config;
+	unsigned stack_class; /* of config.stack_size */
+
+	/* Read on hot paths. */
+	wf_u32 idle_count;  /* processors on idle_procs */
+	wf_u32 spinning;    /* workers looking for work */
+	wf_u32 proc_count;  /* maxprocs */
+	wf_u32 procs_made;  /* entries of procs[] in use, now or formerly */
+	wf_word procs[WEFT_MAXPROCS_LIMIT];
+
+	struct wf_lock procs_lock; /* one change of maxprocs at a time; taken before lock */
+
+	/* The global queue: from plain threads, from full rings, from workers that lost their processor. */
+	struct wf_lock global_lock WF_ALIGNED(WF_CACHE_LINE);
+	struct weft_co *global_head, *global_tail;
+	wf_u32 global_count;
+
+	/* The scheduler's lock: who has which processor, who sleeps. */
+	struct wf_lock lock WF_ALIGNED(WF_CACHE_LINE);
+	struct wf_list idle_procs;
+	struct wf_list idle_workers; /* last to sleep first; those in the poller at the end */
+	struct wf_worker *all_workers;
+	wf_u32 worker_count;
+	wf_u32 polling;      /* a worker blocks in the poller */
+	wf_word poll_until;  /* until then, at most; ns */
+	wf_word polled_at;   /* when anybody last looked at the poller; ns */
+	wf_word wakes, handoffs;
+
+	/* Coroutines. */
+	wf_u32 draining;         /* somebody waits in weft_stop: enum wf_draining */
+	wf_u32 drained;          /* futex: its condition holds */
+	wf_word foreign_spawned; /* by plain threads: not in any processor's counters */
+	wf_word foreign_daemons;
+	wf_word cancel_all;      /* new coroutines are born cancelled */
+	wf_u32 stopping;         /* workers are to leave */
+};
+
+enum wf_draining { WF_DRAIN_NO, WF_DRAIN_ALL_BUT_DAEMONS, WF_DRAIN_ALL };
+
+extern struct wf_runtime wf_rt;
+
+/* The worker of this thread. Read through wf_worker_self only (sched.h). */
+extern __thread struct wf_worker *wf_tls_worker __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline struct wf_proc *wf_proc_at(unsigned i)
+{
+	return wf_load_ptr_acquire(&wf_rt.procs[i]); /* pairs with the release that published it */
+}
+
+static inline unsigned wf_procs_made(void)
+{
+	return wf_u32_load_acquire(&wf_rt.procs_made); /* pairs with the release in wf_procs_set */
+}
+
+/* Gives back what the processor has too much of: promises, and half of a full stack cache. The owner. */
+void wf_proc_spill(struct wf_proc *p);
+
+/* Reserves another batch of stacks for the processor. The owner. 0 or -ENOMEM. */
+int wf_proc_add_credits(struct wf_proc *p);
+
+/* Makes n the number of processors. Returns the former number or -ENOMEM. */
+int wf_procs_set(int n);
+void wf_procs_free(void);
+
+/* Coroutines alive: all, or all but daemons. Exact when it is 0 and nobody outside makes new ones. */
+uint64_t wf_live(bool with_daemons);
+
+/* If weft_stop waits and its condition holds, wakes it. Cheap when nobody waits. */
+void wf_drain_check(void);
+
+#endif

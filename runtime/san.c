@@ -1,0 +1,93 @@
+#include "san.h"
+
+#ifdef WF_SAN
+
+#include <pthread.h>
+
+#ifdef WF_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef WF_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+#ifdef WEFT_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
+
+void wf_san_stack_made(struct wf_san_fiber *fiber, void *low, void *high)
+{
+	fiber->fake = NULL;
+	fiber->low = low;
+	fiber->size = (size_t)((char *)high - (char *)low);
+	fiber->tsan = NULL;
+#ifdef WEFT_VALGRIND
+	fiber->valgrind = VALGRIND_STACK_REGISTER(low, high);
+#endif
+}
+
+void wf_san_stack_gone(struct wf_san_fiber *fiber)
+{
+	(void)fiber;
+#ifdef WF_TSAN
+	if (fiber->tsan)
+		__tsan_destroy_fiber(fiber->tsan);
+#endif
+#ifdef WF_ASAN
+	__asan_unpoison_memory_region(fiber->low, fiber->size);
+#endif
+#ifdef WEFT_VALGRIND
+	VALGRIND_STACK_DEREGISTER(fiber->valgrind);
+#endif
+}
+
+void wf_san_thread(struct wf_san_fiber *fiber)
+{
+	(void)fiber;
+#ifdef WF_ASAN
+	pthread_attr_t attr;
+	void *low;
+	if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+		if (pthread_attr_getstack(&attr, &low, &fiber->size) == 0)
+			fiber->low = low;
+		pthread_attr_destroy(&attr);
+	}
+#endif
+#ifdef WF_TSAN
+	fiber->tsan = __tsan_get_current_fiber();
+#endif
+}
+
+void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to)
+{
+	(void)from;
+	(void)to;
+#ifdef WF_ASAN
+	__sanitizer_start_switch_fiber(from ? &from->fake : NULL, to->low, to->size);
+#endif
+#ifdef WF_TSAN
+	if (!to->tsan)
+		to->tsan = __tsan_create_fiber(0);
+	__tsan_switch_to_fiber(to->tsan, 0);
+#endif
+}
+
+void wf_san_arrive(struct wf_san_fiber *self)
+{
+	(void)self;
+#ifdef WF_ASAN
+	__sanitizer_finish_switch_fiber(self->fake, NULL, NULL);
+#endif
+}
+
+void wf_san_stack_fresh(struct wf_san_fiber *fiber)
+{
+	fiber->fake = NULL;
+#ifdef WF_ASAN
+	__asan_unpoison_memory_region(fiber->low, fiber->size);
+#endif
+}
+
+#endif
+
+typedef int wf_san_is_never_empty; /* ISO C wants a declaration */

@@ -1,0 +1,59 @@
+/* Rank 2. What sanitizers and Valgrind must be told about stacks. Nothing in other builds.
+ *
+ * A fiber is one stack as they see it: each stack slot has one, and so has each worker's own thread stack. TSan fibers stay with
+ * the slot (making one costs 70 us, and there can be 8,000). */
+#ifndef WF_SAN_H
+#define WF_SAN_H
+
+#include "base.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WF_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define WF_TSAN 1
+#endif
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WF_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define WF_TSAN 1
+#endif
+#endif
+
+struct wf_san_fiber {
+	void *fake;         /* ASan: the fake stack of a fiber that was left */
+	void *tsan;         /* TSan: its fiber */
+	const void *low;    /* ASan: the stack's bounds */
+	size_t size;
+	unsigned valgrind;  /* Valgrind: its number */
+};
+
+#if defined(WF_ASAN) || defined(WF_TSAN) || defined(WEFT_VALGRIND)
+#define WF_SAN 1
+
+/* A coroutine's stack was made, or is given back to the system. */
+void wf_san_stack_made(struct wf_san_fiber *fiber, void *low, void *high);
+void wf_san_stack_gone(struct wf_san_fiber *fiber);
+
+/* The stack of the calling thread. */
+void wf_san_thread(struct wf_san_fiber *fiber);
+
+/* Just before a switch: from NULL if it will never be gone on with; and just after one, on the other side. */
+void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to);
+void wf_san_arrive(struct wf_san_fiber *self);
+
+/* Frames between here and the top were dropped; the stack is about to be used afresh. */
+void wf_san_stack_fresh(struct wf_san_fiber *fiber);
+
+#else
+static inline void wf_san_stack_made(struct wf_san_fiber *fiber, void *low, void *high) { (void)fiber, (void)low, (void)high; }
+static inline void wf_san_stack_gone(struct wf_san_fiber *fiber) { (void)fiber; }
+static inline void wf_san_thread(struct wf_san_fiber *fiber) { (void)fiber; }
+static inline void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to) { (void)from, (void)to; }
+static inline void wf_san_arrive(struct wf_san_fiber *self) { (void)self; }
+static inline void wf_san_stack_fresh(struct wf_san_fiber *fiber) { (void)fiber; }
+#endif
+
+#endif

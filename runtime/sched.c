@@ -1,0 +1,423 @@
+/* The scheduler's hot half: which coroutine runs next, and how one gets there. worker.c has the other half: what a worker does that
+ * finds nothing. */
+#include "sched.h"
+
+#include <errno.h>
+
+#include "check.h"
+#include "netpoll.h"
+#include "switch.h"
+
+enum {
+	NEXT_MAX = 32,        /* run-next entries in a row before the ring has its turn */
+	LOOK_NS = 50000,      /* aim: look around this often */
+	LOOK_MIN = 1,         /* dispatches between two looks, at least and at most */
+	LOOK_MAX = 1024,
+	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
+	NEXT_AGE_MAX = 4,     /* entries that may find run-next waiting while a processor is idle */
+	GLOBAL_BATCH = 128,
+};
+
+WF_OPAQUE struct wf_worker *wf_worker_self_opaque(void)
+{
+	return wf_tls_worker;
+}
+
+/* ---- the switch ---------------------------------------------------------------------------------------------------- */
+
+static void coroutine_main(void *arg);
+
+/* The first act on the other side of every switch. */
+static struct wf_worker *arrive(void *arg, struct wf_san_fiber *self)
+{
+	struct wf_worker *w = arg;
+	wf_san_arrive(self);
+	w->commit(w, w->commit_arg);
+	return w;
+}
+
+static void bind_stack(struct wf_worker *w, struct weft_co *co)
+{
+	struct wf_proc *p = w->proc;
+	struct wf_stack *stack;
+	unsigned n;
+	if (wf_unlikely(co->stack_class != wf_rt.stack_class)) {
+		stack = wf_stack_take(co->stack_class, 1, &n);
+	} else {
+		if (wf_unlikely(!p->stacks))
+			p->stacks = wf_stack_take(co->stack_class, WF_STACK_CACHE / 2, &p->stack_count);
+		stack = p->stacks;
+		p->stacks = stack->next;
+		p->stack_count--;
+	}
+	wf_store(&stack->owner, (uintptr_t)co); /* relaxed: for reports */
+	wf_san_stack_fresh(&stack->fiber);
+	co->stack = stack;
+}
+
+/* Returns, on the worker that somebody later resumes the saved context with; that is what the context switch hands over. */
+static void *jump(struct wf_worker *w, void **save, struct wf_san_fiber *from, struct weft_co *to)
+{
+	w->co = to;
+	wf_count(&w->proc->stats.dispatches);
+	if (wf_likely(to->stack != NULL)) {
+		wf_co_move(to, WF_STATE_RUNNING);
+		wf_san_leave(from, &to->stack->fiber);
+		return wf_ctx_switch(save, to->sp, w);
+	}
+	bind_stack(w, to);
+	wf_co_move(to, WF_STATE_RUNNING);
+	wf_san_leave(from, &to->stack->fiber);
+	return wf_ctx_start(save, to->stack->top, w, coroutine_main);
+}
+
+static void *jump_to_scheduler(struct wf_worker *w, void **save, struct wf_san_fiber *from)
+{
+	w->co = NULL;
+	wf_san_leave(from, &w->fiber);
+	return wf_ctx_switch(save, w->sp, w);
+}
+
+struct wf_worker *wf_switch_to_next(struct wf_worker *w, struct weft_co *from, wf_commit_fn *commit, void *arg)
+{
+	struct wf_san_fiber *fiber = &from->stack->fiber;
+	struct weft_co *to = wf_pick_next(w);
+	wf_assert(wf_locks_held() == 0);
+	w->commit = commit;
+	w->commit_arg = arg;
+	void *on = wf_likely(to != NULL) ? jump(w, &from->sp, fiber, to) : jump_to_scheduler(w, &from->sp, fiber);
+	return arrive(on, fiber);
+}
+
+struct wf_worker *wf_switch_to_scheduler(struct wf_worker *w, struct weft_co *from, wf_commit_fn *commit, void *arg)
+{
+	struct wf_san_fiber *fiber = &from->stack->fiber;
+	w->commit = commit;
+	w->commit_arg = arg;
+	return arrive(jump_to_scheduler(w, &from->sp, fiber), fiber);
+}
+
+static void release_stack(struct wf_worker *w, void *arg)
+{
+	struct wf_stack *stack = arg;
+	struct wf_proc *p = w->proc;
+	wf_store(&stack->owner, 0); /* relaxed: for reports */
+	if (wf_unlikely(stack->class_index != wf_rt.stack_class)) {
+		unsigned char class_index = stack->class_index;
+		stack->next = NULL;
+		wf_stack_give(stack, 1);
+		wf_stack_unreserve(class_index, 1);
+		return;
+	}
+	stack->next = p->stacks;
+	p->stacks = stack;
+	p->stack_count++;
+	if (wf_unlikely(++p->credits > 2 * WF_STACK_CACHE || p->stack_count >= WF_STACK_CACHE))
+		wf_proc_spill(p);
+}
+
+_Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
+{
+	void *sp;
+	struct weft_co *to = wf_pick_next(w);
+	w->commit = release_stack;
+	w->commit_arg = stack;
+	if (to)
+		jump(w, &sp, NULL, to);
+	else
+		jump_to_scheduler(w, &sp, NULL);
+	wf_fatal("a coroutine went on after its end");
+}
+
+/* The scheduler's context is found only by its own worker, so there is nothing to settle. */
+static void commit_nothing(struct wf_worker *w, void *arg)
+{
+	(void)w;
+	(void)arg;
+}
+
+void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co)
+{
+	w->commit = commit_nothing;
+	arrive(jump(w, &w->sp, &w->fiber, co), &w->fiber);
+}
+
+/* Where every coroutine starts. */
+static void coroutine_main(void *arg)
+{
+	struct weft_co *co = ((struct wf_worker *)arg)->co;
+	struct wf_worker *w = arrive(arg, &co->stack->fiber);
+	wf_leave(w);
+	wf_co_finish(co, co->fn(co->arg));
+}
+
+/* ---- the next one -------------------------------------------------------------------------------------------------- */
+
+/* Whether another worker would help with what is in the ring. Not for every event: a wake costs more than most dispatches. */
+static void wake_for_backlog(struct wf_proc *p)
+{
+	if (wf_u32_load(&wf_rt.idle_count) == 0 || wf_runq_length(&p->runq) == 0) /* relaxed: a policy; the monitor looks again */
+		return;
+	if (wf_u32_load(&p->dispatch_ns) >= WF_LONG_NS || (p->backlog_since && p->looked_at - p->backlog_since >= BACKLOG_NS))
+		wf_wake_worker();
+}
+
+static void prefetch(const struct wf_runq *q)
+{
+	struct weft_co *far = wf_runq_peek_owner(q, 7), *near = wf_runq_peek_owner(q, 3);
+	if (far)
+		wf_cpu_prefetch(far);
+	if (near && near->sp)
+		wf_cpu_prefetch(near->sp);
+}
+
+struct weft_co *wf_pick_next(struct wf_worker *w)
+{
+	struct wf_proc *p = w->proc;
+	if (wf_unlikely(--p->countdown < 0))
+		wf_look_around(w);
+	struct weft_co *co = p->next;
+	if (co) {
+		p->next = NULL;
+		if (wf_likely(p->next_left-- > 0))
+			return co; /* with what is left of the budget */
+		wf_ring_push(w, co);
+	}
+	p->next_left = NEXT_MAX;
+	w->budget = WF_BUDGET;
+	co = wf_runq_pop_owner(&p->runq);
+	if (wf_unlikely(!co)) {
+		p->backlog_since = 0;
+		return NULL;
+	}
+	prefetch(&p->runq);
+	if (wf_unlikely(wf_u32_load(&wf_rt.idle_count) != 0))
+		wake_for_backlog(p);
+	return co;
+}
+
+/* Sets how many dispatches until the next look, so that one comes about every LOOK_NS. */
+static void pace(struct wf_proc *p, int64_t now)
+{
+	int64_t elapsed = now - p->looked_at;
+	int done = p->countdown_from - p->countdown;
+	int64_t each = elapsed / (done > 0 ? done : 1);
+	unsigned former = wf_u32_load(&p->dispatch_ns);
+	if (each > 100000000)
+		each = 100000000;
+	each = ((int64_t)former * 3 + each) / 4;
+	wf_u32_store(&p->dispatch_ns, (unsigned)each); /* relaxed: a hint to other workers */
+	int64_t count = LOOK_NS / (each + 1);
+	p->countdown = p->countdown_from = count < LOOK_MIN ? LOOK_MIN : count > LOOK_MAX ? LOOK_MAX : (int)count;
+	p->looked_at = now;
+}
+
+/* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. */
+static WF_COLD void retire(struct wf_worker *w)
+{
+	struct wf_proc *p = w->proc;
+	struct weft_co *co = p->next;
+	p->next = NULL;
+	while (co || (co = wf_runq_pop_owner(&p->runq))) {
+		wf_global_push(co, co, 1);
+		co = NULL;
+	}
+	wf_wake_worker();
+}
+
+void wf_look_around(struct wf_worker *w)
+{
+	struct wf_proc *p = w->proc;
+	int64_t now = wf_os_now();
+	bool former = w->batch;
+	pace(p, now);
+	w->batch = true;
+	if (wf_u32_load(&wf_rt.global_count) != 0) { /* relaxed: looked at again before anybody sleeps */
+		struct weft_co *co = wf_global_take(w);
+		if (co)
+			wf_ring_push(w, co);
+	}
+	if (wf_timers_next(&p->timers) <= now)
+		wf_count_by(&p->stats.timers_fired, (uintptr_t)wf_timers_run(&p->timers, now));
+	if (wf_netpoll_active()) {
+		wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
+		wf_count(&p->stats.polls);
+		wf_netpoll_wait(w, 0);
+	}
+	w->batch = former;
+	if (wf_unlikely(!wf_u32_load(&p->runq.shared)) && wf_u32_load(&wf_rt.proc_count) > 1)
+		wf_runq_share_owner(&p->runq);
+	if (!p->backlog_since && wf_runq_length(&p->runq) > 0)
+		p->backlog_since = now;
+	wake_for_backlog(p);
+	wf_drain_check();
+	if (wf_unlikely(wf_u32_load(&p->retire) != 0))
+		retire(w);
+}
+
+/* ---- making runnable ----------------------------------------------------------------------------------------------- */
+
+static WF_COLD void ring_overflow(struct wf_worker *w, struct weft_co *co)
+{
+	struct weft_co *batch[WF_RUNQ_SIZE / 2];
+	struct wf_runq *q = &w->proc->runq;
+	while (!wf_runq_push_owner(q, co)) {
+		unsigned n = wf_runq_half_owner(q, batch);
+		for (unsigned i = 0; i + 1 < n; i++)
+			batch[i]->next = batch[i + 1];
+		if (n > 0)
+			wf_global_push(batch[0], batch[n - 1], n);
+	}
+}
+
+void wf_ring_push(struct wf_worker *w, struct weft_co *co)
+{
+	if (wf_unlikely(!wf_runq_push_owner(&w->proc->runq, co)))
+		ring_overflow(w, co);
+}
+
+/* Without a processor: a worker that comes out of the poller keeps it until it has one; a plain thread gives it to everybody. */
+static WF_COLD void ready_elsewhere(struct wf_worker *w, struct weft_co *co)
+{
+	if (w) {
+		co->next = w->collected;
+		w->collected = co;
+		return;
+	}
+	wf_global_push(co, co, 1);
+	wf_wake_worker();
+}
+
+void wf_ready(struct wf_worker *w, struct weft_co *co)
+{
+	struct wf_proc *p = w ? w->proc : NULL;
+	if (wf_unlikely(!p)) {
+		ready_elsewhere(w, co);
+		return;
+	}
+	if (!w->batch) {
+		struct weft_co *former = p->next;
+		p->next = co;
+		p->next_age = 0;
+		co = former;
+	}
+	if (co)
+		wf_ring_push(w, co);
+}
+
+WF_COLD void wf_next_waits(struct wf_worker *w)
+{
+	struct wf_proc *p = w->proc;
+	if (++p->next_age < NEXT_AGE_MAX)
+		return;
+	struct weft_co *co = p->next;
+	p->next = NULL;
+	wf_ring_push(w, co);
+	wake_for_backlog(p);
+}
+
+void wf_global_push(struct weft_co *first, struct weft_co *last, unsigned n)
+{
+	last->next = NULL;
+	wf_lock(&wf_rt.global_lock);
+	if (wf_rt.global_tail)
+		wf_rt.global_tail->next = first;
+	else
+		wf_rt.global_head = first;
+	wf_rt.global_tail = last;
+	wf_u32_add_full(&wf_rt.global_count, (int)n); /* pairs with the look before sleeping (worker.c) */
+	wf_unlock(&wf_rt.global_lock);
+}
+
+struct weft_co *wf_global_take(struct wf_worker *w)
+{
+	wf_lock(&wf_rt.global_lock);
+	unsigned size = wf_u32_load(&wf_rt.global_count);
+	unsigned n = size / wf_u32_load(&wf_rt.proc_count) + 1;
+	n = n < size ? n : size;
+	n = n < GLOBAL_BATCH ? n : GLOBAL_BATCH;
+	struct weft_co *first = wf_rt.global_head, *co = first;
+	for (unsigned i = 0; i < n; i++)
+		co = co->next;
+	wf_rt.global_head = co;
+	if (!co)
+		wf_rt.global_tail = NULL;
+	wf_u32_add_full(&wf_rt.global_count, -(int)n);
+	wf_unlock(&wf_rt.global_lock);
+	if (n == 0)
+		return NULL;
+	for (struct weft_co *rest = first->next; --n > 0;) {
+		co = rest;
+		rest = rest->next;
+		wf_ring_push(w, co);
+	}
+	return first;
+}
+
+/* ---- yielding ------------------------------------------------------------------------------------------------------ */
+
+static void commit_yield(struct wf_worker *w, void *arg)
+{
+	struct weft_co *co = arg;
+	wf_co_move(co, WF_STATE_RUNNABLE);
+	wf_ring_push(w, co);
+}
+
+void wf_yield_inside(struct wf_worker **w)
+{
+	struct wf_proc *p = (*w)->proc;
+	p->next_left = 0; /* whoever yields wants all others to go first */
+	if (p->countdown > 0 && !p->next && wf_runq_length(&p->runq) == 0) {
+		p->countdown--;
+		(*w)->budget = WF_BUDGET;
+		return;
+	}
+	*w = wf_switch_to_next(*w, (*w)->co, commit_yield, (*w)->co);
+}
+
+void wf_budget_spent(struct wf_worker **w)
+{
+	wf_count(&(*w)->proc->stats.budget_yields);
+	(*w)->proc->countdown = 0; /* a look at the poller and the timers as well */
+	wf_yield_inside(w);
+}
+
+/* ---- the gate, when the monitor has asked for something ------------------------------------------------------------- */
+
+static void commit_global(struct wf_worker *w, void *arg)
+{
+	struct weft_co *co = arg;
+	(void)w;
+	wf_co_move(co, WF_STATE_RUNNABLE);
+	wf_global_push(co, co, 1);
+	wf_wake_worker();
+}
+
+/* Settles the request under the lock: afterwards either the processor is ours while we are inside, or it is gone. */
+static bool settle(struct wf_worker *w)
+{
+	wf_lock(&wf_rt.lock);
+	bool mine = w->proc != NULL;
+	wf_store(&w->request, mine ? WF_REQUEST_NONE : WF_REQUEST_TAKEN);
+	wf_unlock(&wf_rt.lock);
+	return mine;
+}
+
+WF_COLD struct wf_worker *wf_enter_slow(struct wf_worker *w)
+{
+	if (settle(w)) {
+		wf_yield_inside(&w);
+		return w;
+	}
+	return wf_switch_to_scheduler(w, w->co, commit_global, w->co);
+}
+
+WF_COLD struct wf_worker *wf_enter_here_slow(struct wf_worker *w)
+{
+	if (settle(w)) {
+		w->budget = 0; /* yields at the next call that may */
+		return w;
+	}
+	wf_leave(w);
+	return NULL;
+}

@@ -1,0 +1,95 @@
+/* Rank 4. The gate through which every public call comes in, and the scheduler behind it.
+ *
+ * A worker is inside the runtime or outside it (running the coroutine's own code), and says so by a plain store. While it is
+ * inside, its processor is its own. While it is outside, the monitor may take the processor away: the worker then finds out at
+ * its next entry. docs/protocols.md, "Gate", has the two sides.
+ *
+ *   may switch      struct wf_worker *w = wf_enter();            always with a processor; NULL: a plain thread
+ *   never switches  struct wf_worker *w = wf_enter_here();       NULL: a plain thread, or its processor is gone: act as a plain
+ *                                                                thread does
+ *   both            ... wf_leave(w);                             NULL is fine
+ *
+ * After anything that may switch (wf_park, wf_yield_inside), the worker is another one: take it from there, never keep it. */
+#ifndef WF_SCHED_H
+#define WF_SCHED_H
+
+#include "proc.h"
+
+/* The worker of the calling thread, NULL for a plain thread. The one accessor. */
+struct wf_worker *wf_worker_self_opaque(void);
+#ifdef WF_CPU_HAS_TLS_READ
+static inline struct wf_worker *wf_worker_self(void) { return wf_cpu_tls_read(wf_tls_worker); }
+#else
+static inline struct wf_worker *wf_worker_self(void) { return wf_worker_self_opaque(); }
+#endif
+
+/* Who wakes, seen from code that does not know where it runs (a timer, the poller): the worker, NULL without a processor. */
+static inline struct wf_worker *wf_waker_self(void)
+{
+	struct wf_worker *w = wf_worker_self();
+	return w && w->proc ? w : NULL;
+}
+
+/* What one call costs of the budget that a coroutine has until it must let others go first. */
+enum { WF_COST_CALL = 1, WF_COST_SYSCALL = 16, WF_BUDGET = 1024 };
+
+struct wf_worker *wf_enter_slow(struct wf_worker *w);
+struct wf_worker *wf_enter_here_slow(struct wf_worker *w);
+void wf_budget_spent(struct wf_worker **w);
+void wf_next_waits(struct wf_worker *w);
+
+static inline struct wf_worker *wf_enter(void)
+{
+	struct wf_worker *w = wf_worker_self();
+	if (wf_unlikely(!w))
+		return NULL;
+	wf_store(&w->inside, 1); /* pairs with the heavy fence of the monitor */
+	wf_fence_light();
+	if (wf_unlikely(wf_load(&w->request) != 0))
+		return wf_enter_slow(w);
+	if (wf_unlikely(w->proc->next != NULL) && wf_u32_load(&wf_rt.idle_count) != 0) /* relaxed: a policy */
+		wf_next_waits(w);
+	return w;
+}
+
+static inline struct wf_worker *wf_enter_here(void)
+{
+	struct wf_worker *w = wf_worker_self();
+	if (wf_unlikely(!w))
+		return NULL;
+	wf_store(&w->inside, 1); /* pairs with the heavy fence of the monitor */
+	wf_fence_light();
+	if (wf_unlikely(wf_load(&w->request) != 0))
+		return wf_enter_here_slow(w);
+	w->budget -= WF_COST_CALL;
+	return w;
+}
+
+static inline void wf_leave(struct wf_worker *w)
+{
+	if (wf_likely(w != NULL))
+		wf_store_release(&w->inside, 0); /* pairs with the acquire of the monitor: what was done inside is done */
+}
+
+/* Takes `cost` off the budget; when it is spent, lets others go first. For calls that may switch, before they do their work or
+ * after it: *w may be another worker afterwards. */
+static inline void wf_charge(struct wf_worker **w, int cost)
+{
+	if (wf_likely(*w != NULL) && wf_unlikely(((*w)->budget -= cost) < 0))
+		wf_budget_spent(w);
+}
+
+/* Puts the running coroutine behind the others and goes on with the next. */
+void wf_yield_inside(struct wf_worker **w);
+
+/* Makes a coroutine runnable: next on this processor (it inherits what is left of the running one's budget), or, without a
+ * processor, at the end of the global queue. Wakes another worker where the rules say so. */
+void wf_ready(struct wf_worker *w, struct weft_co *co);
+
+/* The heap for timers armed by the caller: its processor's, or that of processor 0 for plain threads. */
+struct wf_timers *wf_timers_here(struct wf_worker *w);
+
+/* After wf_timer_arm returned true: has a sleeping worker look again if it would sleep too long. */
+void wf_timer_armed(struct wf_worker *w, int64_t when);
+
+#endif

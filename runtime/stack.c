@@ -1,0 +1,252 @@
+#include "stack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "lock.h"
+#include "os.h"
+
+enum {
+	REGION_SHIFT = 30,   /* a region has up to 1 GiB of slots ... */
+	REGION_SLOTS = 4096, /* ... and up to so many */
+	REGIONS_MAX = 8192,
+	BATCH_MIN = 64, /* slots get their guards in batches that double */
+	BATCH_MAX = 1024,
+};
+
+struct region {
+	char *base;
+	size_t slot_size;
+	unsigned slots;     /* room for */
+	unsigned made;      /* have guards and are in use, or free in a list */
+	unsigned class_index;
+	struct wf_stack stack[];
+};
+
+struct class_pool {
+	struct wf_lock lock;
+	struct wf_stack *free;
+	unsigned free_count;
+	size_t made;     /* slots, all regions */
+	size_t promised; /* to coroutines */
+	size_t cached;   /* that may lie in processors' caches, at most */
+	unsigned batch;
+	struct region *newest; /* the one that still has room */
+};
+
+static struct class_pool pools[WF_STACK_CLASSES];
+
+/* Appended under region_lock, read without: a signal handler looks here. */
+static wf_word regions[REGIONS_MAX];
+static wf_u32 region_count;
+static struct wf_lock region_lock;
+
+static size_t slot_size_of(unsigned class_index)
+{
+	return (size_t)1 << (WF_STACK_FIRST_SHIFT + class_index);
+}
+
+int wf_stack_class(size_t usable)
+{
+	if (usable > WF_STACK_USABLE_MAX)
+		return -EINVAL;
+	unsigned i = 0;
+	while (slot_size_of(i) - WF_STACK_GUARD < usable)
+		i++;
+	return (int)i;
+}
+
+/* ---- regions ------------------------------------------------------------------------------------------------------- */
+
+static struct region *map_region(unsigned class_index)
+{
+	size_t slot_size = slot_size_of(class_index);
+	size_t slots = ((size_t)1 << REGION_SHIFT) / slot_size;
+	slots = slots > REGION_SLOTS ? REGION_SLOTS : slots == 0 ? 1 : slots;
+	struct region *r = malloc(sizeof *r + slots * sizeof r->stack[0]);
+	char *base = NULL;
+	if (!r)
+		return NULL;
+	/* An address space limit, or strict overcommit, may allow less. */
+	while (!(base = wf_os_reserve(slots * slot_size)) && slots > 1)
+		slots /= 2;
+	if (!base) {
+		free(r);
+		return NULL;
+	}
+	*r = (struct region){.base = base, .slot_size = slot_size, .slots = (unsigned)slots, .class_index = class_index};
+	return r;
+}
+
+static struct region *add_region(unsigned class_index)
+{
+	struct region *r = NULL;
+	wf_lock(&region_lock);
+	unsigned n = wf_u32_load(&region_count);
+	if (n < REGIONS_MAX && (r = map_region(class_index))) {
+		wf_store(&regions[n], (uintptr_t)r);
+		wf_u32_store_release(&region_count, n + 1); /* pairs with the acquire in wf_stack_find */
+	}
+	wf_unlock(&region_lock);
+	return r;
+}
+
+struct wf_stack *wf_stack_find(uintptr_t address)
+{
+	unsigned n = wf_u32_load_acquire(&region_count); /* pairs with add_region */
+	for (unsigned i = 0; i < n; i++) {
+		struct region *r = wf_load_ptr(&regions[i]);
+		uintptr_t offset = address - (uintptr_t)r->base;
+		if (offset < r->slots * r->slot_size)
+			return &r->stack[offset / r->slot_size];
+	}
+	return NULL;
+}
+
+static void init_slot(struct region *r, unsigned i)
+{
+	struct wf_stack *s = &r->stack[i];
+	char *base = r->base + i * r->slot_size;
+	size_t colour = (i % WF_STACK_COLOURS) * WF_CACHE_LINE;
+	memset(s, 0, sizeof *s);
+	s->low = base + WF_STACK_GUARD;
+	s->top = base + r->slot_size - colour;
+	s->class_index = (unsigned char)r->class_index;
+	wf_san_stack_made(&s->fiber, s->low, s->top);
+}
+
+/* ---- the pool of a class ------------------------------------------------------------------------------------------- */
+
+static void complain_once(void)
+{
+	static wf_u32 said;
+	if (!wf_u32_cas_full(&said, 0, 1))
+		return;
+	if (wf_os_guard_kind() == WF_GUARD_MPROTECT)
+		wf_report("no more stacks: each guard needs two kernel mappings here; raise vm.max_map_count (sysctl), or use Linux 6.13");
+	else
+		wf_report("no more stacks: no address space or memory left for them");
+}
+
+/* Makes at least one more slot. */
+static int grow_locked(struct class_pool *pool, unsigned class_index)
+{
+	struct region *r = pool->newest;
+	if ((!r || r->made == r->slots) && !(r = pool->newest = add_region(class_index)))
+		return -ENOMEM;
+	unsigned n = pool->batch ? pool->batch : BATCH_MIN;
+	if (slot_size_of(class_index) > (size_t)1 << 20)
+		n = 1;
+	n = n < r->slots - r->made ? n : r->slots - r->made;
+	if (wf_os_guard(r->base + r->made * r->slot_size, WF_STACK_GUARD, r->slot_size, n) != 0)
+		return -ENOMEM;
+	for (unsigned i = r->made + n; i-- > r->made;) {
+		init_slot(r, i);
+		r->stack[i].next = pool->free;
+		pool->free = &r->stack[i];
+	}
+	r->made += n;
+	pool->made += n;
+	pool->free_count += n;
+	pool->batch = n * 2 < BATCH_MAX ? n * 2 : BATCH_MAX;
+	return 0;
+}
+
+static int grow_to_locked(struct class_pool *pool, unsigned class_index, size_t wanted)
+{
+	while (pool->made < wanted)
+		if (grow_locked(pool, class_index) != 0)
+			return -ENOMEM;
+	return 0;
+}
+
+int wf_stack_reserve(unsigned class_index, unsigned n)
+{
+	struct class_pool *pool = &pools[class_index];
+	wf_lock(&pool->lock);
+	int result = grow_to_locked(pool, class_index, pool->promised + pool->cached + n);
+	if (result == 0)
+		pool->promised += n;
+	wf_unlock(&pool->lock);
+	if (result != 0)
+		complain_once();
+	return result;
+}
+
+void wf_stack_unreserve(unsigned class_index, unsigned n)
+{
+	struct class_pool *pool = &pools[class_index];
+	wf_lock(&pool->lock);
+	pool->promised -= n;
+	wf_unlock(&pool->lock);
+}
+
+int wf_stack_add_cache(unsigned class_index)
+{
+	struct class_pool *pool = &pools[class_index];
+	wf_lock(&pool->lock);
+	int result = grow_to_locked(pool, class_index, pool->promised + pool->cached + WF_STACK_CACHE);
+	if (result == 0)
+		pool->cached += WF_STACK_CACHE;
+	wf_unlock(&pool->lock);
+	return result;
+}
+
+struct wf_stack *wf_stack_take(unsigned class_index, unsigned n, unsigned *taken)
+{
+	struct class_pool *pool = &pools[class_index];
+	wf_lock(&pool->lock);
+	struct wf_stack *first = pool->free, *last = first;
+	wf_check(first); /* it was promised */
+	unsigned count = 1;
+	while (count < n && last->next) {
+		last = last->next;
+		count++;
+	}
+	pool->free = last->next;
+	pool->free_count -= count;
+	wf_unlock(&pool->lock);
+	last->next = NULL;
+	*taken = count;
+	return first;
+}
+
+void wf_stack_give(struct wf_stack *list, unsigned n)
+{
+	struct class_pool *pool = &pools[list->class_index];
+	struct wf_stack *last = list;
+	while (last->next)
+		last = last->next;
+	wf_lock(&pool->lock);
+	last->next = pool->free;
+	pool->free = list;
+	pool->free_count += n;
+	wf_unlock(&pool->lock);
+}
+
+uint64_t wf_stack_made(void)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < WF_STACK_CLASSES; i++) {
+		wf_lock(&pools[i].lock);
+		sum += pools[i].made;
+		wf_unlock(&pools[i].lock);
+	}
+	return sum;
+}
+
+void wf_stack_free_all(void)
+{
+	unsigned n = wf_u32_load(&region_count);
+	wf_u32_store_release(&region_count, 0); /* pairs with wf_stack_find */
+	for (unsigned i = 0; i < n; i++) {
+		struct region *r = wf_load_ptr(&regions[i]);
+		for (unsigned k = 0; k < r->made; k++)
+			wf_san_stack_gone(&r->stack[k].fiber);
+		wf_os_unreserve(r->base, r->slots * r->slot_size);
+		free(r);
+	}
+	memset(pools, 0, sizeof pools);
+}

@@ -1,0 +1,28 @@
+#include <errno.h>
+#include <string.h>
+#include <weft/base.h>
+
+#include "base.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+const char *weft_version(void)
+{
+	return TEXT(WEFT_VERSION_MAJOR) "." TEXT(WEFT_VERSION_MINOR) "." TEXT(WEFT_VERSION_PATCH);
+}
+
+const char *weft_strerror(int result)
+{
+	const char *text = strerrordesc_np(result < 0 ? -result : result);
+	return text ? text : "unknown error";
+}
+
+WEFT_API int *weft_errno_location(void);
+
+WF_OPAQUE int *weft_errno_location(void)
+{
+	int *location = &errno;
+	__asm__ volatile("" : "+r"(location)); /* not a constant, whatever the declaration of the function behind it says */
+	return location;
+}
