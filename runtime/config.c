@@ -64,6 +64,7 @@ void weft_config_init(struct weft_config *config)
 		.maxprocs = default_maxprocs(),
 		.stack_size = (size_t)from_env("WEFT_STACK", true, STACK_MIN, (long long)WF_STACK_USABLE_MAX, STACK_DEFAULT),
 		.spin_ns = from_env("WEFT_SPIN_US", false, 0, SPIN_US_MAX, SPIN_US_DEFAULT) * 1000,
+		.handoff = from_env("WEFT_HANDOFF", false, 0, 1, 1) != 0,
 		.watch_stack_overflow = true,
 	};
 }

@@ -1,11 +1,19 @@
 /* Every millisecond while any processor runs, the monitor looks for what waits although a processor is idle: a ring whose owner does
- * not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. While nothing runs it
- * sleeps for good: an idle program has no periodic wake.
+ * not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. A processor whose coroutine
+ * has not come back for SLICE_NS is taken from its worker, if something waits for it, and given to another one; the worker keeps its
+ * thread and its coroutine, and finds out at its next entry. While nothing runs the monitor sleeps for good: an idle program has no
+ * periodic wake.
  *
- *   a processor goes from idle to running       the monitor goes to sleep
- *   1 idle_count - 1                            1 asleep = 1
- *   2 full fence                                2 full fence
- *   3 asleep? wake it                           3 any processor running? stay awake */
+ *   worker (sched.h)                             monitor, under rt.lock
+ *   enter: 1 inside = 1                          1 request = TAKEN
+ *          2 light fence                         2 heavy fence
+ *          3 request? settle it under rt.lock    3 inside == 0? the processor is the monitor's
+ *   leave: inside = 0 (release)                    else request = YIELD: it will let others go first
+ *
+ *   a processor goes from idle to running        the monitor goes to sleep
+ *   1 idle_count - 1                             1 asleep = 1
+ *   2 full fence                                 2 full fence
+ *   3 asleep? wake it                            3 any processor running? stay awake */
 #include "monitor.h"
 
 #include <errno.h>
@@ -21,6 +29,7 @@ enum {
 	SAMPLE_NS = 1000000,
 	QUIET_SAMPLES = 20, /* with no processor running, before it sleeps: a wake costs more than a few samples */
 	STALE_NS = 1000000, /* a poller not looked at for so long */
+	SLICE_NS = 10000000, /* a processor is taken from a coroutine that has not come back for so long */
 };
 
 static struct {
@@ -30,7 +39,10 @@ static struct {
 	wf_u32 stop;
 	wf_word deadline;
 	int quiet;
-	uint64_t dispatches[WEFT_MAXPROCS_LIMIT]; /* of each processor, at the last sample */
+	struct {
+		uint64_t dispatches; /* at the last sample */
+		int64_t since;       /* when the count last changed */
+	} seen[WEFT_MAXPROCS_LIMIT];
 } monitor;
 
 static void wake(void)
@@ -48,9 +60,7 @@ void wf_monitor_notice(void)
 
 static bool anything_runs(void)
 {
-	unsigned made = wf_procs_made(), idle = wf_u32_load(&wf_rt.idle_count), count = wf_u32_load(&wf_rt.proc_count);
-	(void)made;
-	return idle < count;
+	return wf_u32_load(&wf_rt.idle_count) < wf_u32_load(&wf_rt.proc_count);
 }
 
 static void doze(int64_t ns)
@@ -62,15 +72,17 @@ static void doze(int64_t ns)
 
 /* ---- one look ---------------------------------------------------------------------------------------------------------- */
 
-/* A processor that has not dispatched since the last look is busy with one coroutine: whoever could help should know. */
-static bool neglects(struct wf_proc *p, int64_t now)
+/* How long the processor has been busy with one coroutine. Who could help should know, so it goes into the average at once. */
+static int64_t stuck_ns(struct wf_proc *p, int64_t now)
 {
-	uint64_t *seen = &monitor.dispatches[p->index], dispatches = wf_load(&p->stats.dispatches);
-	bool stuck = *seen == dispatches;
-	*seen = dispatches;
-	if (stuck && p->state == WF_PROC_RUNNING)
-		wf_u32_store(&p->dispatch_ns, SAMPLE_NS);
-	return wf_runq_length(&p->runq) > 0 || wf_timers_next(&p->timers) < now - SAMPLE_NS;
+	uint64_t dispatches = wf_load(&p->stats.dispatches);
+	if (monitor.seen[p->index].dispatches != dispatches || p->state != WF_PROC_RUNNING) {
+		monitor.seen[p->index].dispatches = dispatches;
+		monitor.seen[p->index].since = now;
+		return 0;
+	}
+	wf_u32_store(&p->dispatch_ns, SAMPLE_NS);
+	return now - monitor.seen[p->index].since;
 }
 
 static bool poller_is_stale(int64_t now)
@@ -78,13 +90,54 @@ static bool poller_is_stale(int64_t now)
 	return wf_netpoll_active() && !wf_u32_load(&wf_rt.polling) && now - (int64_t)wf_load(&wf_rt.polled_at) > STALE_NS;
 }
 
+/* Work that any processor could do. */
+static bool work_for_anybody(int64_t now)
+{
+	return wf_u32_load(&wf_rt.global_count) != 0 || poller_is_stale(now);
+}
+
+static bool waits_behind(const struct wf_proc *p, int64_t now)
+{
+	return wf_runq_length(&p->runq) > 0 || wf_timers_next(&p->timers) < now - SAMPLE_NS;
+}
+
+/* Takes the processor if its worker is outside the runtime and something waits: for it, or for anybody and no other is idle. */
+static bool take_locked(struct wf_proc *p, bool busy)
+{
+	struct wf_worker *w = p->worker;
+	wf_store(&w->request, WF_REQUEST_TAKEN); /* pairs with the look in wf_enter */
+	wf_fence_heavy();
+	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
+	if (outside && (busy || p->next)) {
+		w->proc = NULL;
+		wf_count(&wf_rt.handoffs);
+		return true;
+	}
+	wf_store(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD);
+	return false;
+}
+
+static bool help(struct wf_proc *p, int64_t now)
+{
+	wf_lock(&wf_rt.lock);
+	int64_t stuck = stuck_ns(p, now);
+	bool idle = wf_u32_load(&wf_rt.idle_count) != 0, behind = waits_behind(p, now);
+	bool take = wf_rt.config.handoff && stuck >= SLICE_NS && take_locked(p, !idle && (behind || work_for_anybody(now)));
+	if (take)
+		monitor.seen[p->index].since = now;
+	wf_unlock(&wf_rt.lock);
+	if (take)
+		wf_worker_hand(p);
+	return behind && idle;
+}
+
 static void sample(int64_t now)
 {
-	bool help = wf_u32_load(&wf_rt.global_count) != 0 || poller_is_stale(now);
+	bool wanted = work_for_anybody(now);
 	unsigned made = wf_procs_made();
 	for (unsigned i = 0; i < made; i++)
-		help = neglects(wf_proc_at(i), now) || help;
-	if (help && wf_u32_load(&wf_rt.idle_count) != 0)
+		wanted = help(wf_proc_at(i), now) || wanted;
+	if (wanted)
 		wf_wake_worker();
 }
 

@@ -42,6 +42,9 @@ int wf_timers_run_all(struct wf_worker *w, int64_t now);
 /* Starts a worker that holds p, which is off the idle list. On failure (-EAGAIN, -ENOMEM) p is idle again. */
 int wf_worker_start(struct wf_proc *p);
 
+/* Gives a processor that was taken from its worker to another one, started if none sleeps. */
+void wf_worker_hand(struct wf_proc *p);
+
 /* Has all workers leave, and joins them. No coroutine is left. */
 void wf_workers_stop(void);
 

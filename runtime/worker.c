@@ -331,34 +331,36 @@ static void signal_worker(struct wf_worker *w, bool in_poll)
 		wf_os_futex_wake(&w->signal, 1);
 }
 
-/* Takes an idle processor and, if one sleeps, a worker to hand it to. The caller has been counted as spinning on its behalf. */
-static struct wf_proc *match_locked(struct wf_worker **worker)
+static struct wf_worker *first_idle_locked(void)
 {
 	struct wf_link *l = wf_list_first(&wf_rt.idle_workers);
-	*worker = l ? wf_container_of(l, struct wf_worker, idle) : NULL;
-	struct wf_proc *p = wf_u32_load(&wf_rt.stopping) ? NULL : take_idle_locked(*worker);
-	if (!p)
-		return NULL;
-	wf_count(&wf_rt.wakes);
-	if (*worker) {
-		wf_list_remove(l);
-		(*worker)->handed = p;
-		(*worker)->spinning = true;
-	}
-	return p;
+	return l ? wf_container_of(l, struct wf_worker, idle) : NULL;
+}
+
+/* The worker has been counted as spinning by the caller. */
+static void hand_locked(struct wf_worker *w, struct wf_proc *p)
+{
+	wf_list_remove(&w->idle);
+	p->worker = w;
+	w->handed = p;
+	w->spinning = true;
 }
 
 WF_NOINLINE void wf_wake_worker(void)
 {
-	struct wf_worker *w;
 	wf_fence_full(); /* pairs with the sleeper's: the work was published before */
 	if (wf_u32_load(&wf_rt.idle_count) == 0 || wf_u32_load(&wf_rt.spinning) != 0 || !wf_u32_cas_full(&wf_rt.spinning, 0, 1))
 		return;
 	wf_lock(&wf_rt.lock);
-	struct wf_proc *p = match_locked(&w);
-	bool in_poll = p && w && w->in_poll;
+	struct wf_proc *p = wf_u32_load(&wf_rt.stopping) ? NULL : take_idle_locked(NULL);
+	struct wf_worker *w = p ? first_idle_locked() : NULL;
+	bool in_poll = w && w->in_poll;
+	if (w)
+		hand_locked(w, p);
+	if (p)
+		wf_count(&wf_rt.wakes);
 	wf_unlock(&wf_rt.lock);
-	if (p && w)
+	if (w)
 		signal_worker(w, in_poll);
 	else if (!p || wf_worker_start(p) != 0)
 		wf_u32_add_full(&wf_rt.spinning, -1);
@@ -449,6 +451,21 @@ int wf_worker_start(struct wf_proc *p)
 	put_idle_locked(p);
 	wf_unlock(&wf_rt.lock);
 	return result;
+}
+
+void wf_worker_hand(struct wf_proc *p)
+{
+	wf_u32_add_full(&wf_rt.spinning, 1); /* on behalf of the worker */
+	wf_lock(&wf_rt.lock);
+	struct wf_worker *w = first_idle_locked();
+	bool in_poll = w && w->in_poll;
+	if (w)
+		hand_locked(w, p);
+	wf_unlock(&wf_rt.lock);
+	if (w)
+		signal_worker(w, in_poll);
+	else if (wf_worker_start(p) != 0)
+		wf_u32_add_full(&wf_rt.spinning, -1);
 }
 
 void wf_workers_stop(void)
