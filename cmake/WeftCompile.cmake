@@ -16,7 +16,7 @@ function(weft_known_flags variable)
 endfunction()
 
 set(WEFT_WARNINGS
-	-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough -Wvla -Wformat=2)
+	-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2)
 if(WEFT_WERROR)
 	list(APPEND WEFT_WARNINGS -Werror)
 endif()

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Holds the tree against its layers; prints every offender and fails if there is one.
 #
-#   - an include never goes to a higher rank. A source's rank is the list in CMakeLists.txt that names it; a header's is in its first
-#     line ("/* Rank 3. ..."); public headers are rank 0, arch/ is rank 1; a source and the header of its name have one rank
+#   - an include never goes to a higher rank. A source's rank is the list in CMakeLists.txt that names it; a header's is in its
+#     first line ("/* Rank 3. ..."); public headers are rank 0, arch/ is rank 1; a source and the header of its name have one rank
 #   - every source is in a list, and every file of a list exists
 #   - only arch/ names an architecture or holds assembly
 #   - only runtime/os*, runtime/san.c and net/netpoll_* name a system or call it (arch/*.S may know object formats)

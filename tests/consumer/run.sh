@@ -40,13 +40,15 @@ step "the static one needs no libweft.so" sh -c "! ldd '$work/consumer/with_stat
 if command -v pkg-config >/dev/null; then
 	PKG_CONFIG_PATH=$libdir/pkgconfig
 	export PKG_CONFIG_PATH
-	step "pkg-config: version" pkg-config --exact-version="$(sed -n 's/.*VERSION_[A-Z]* \([0-9]*\)$/\1/p' "$source/include/weft/base.h" |
-		paste -sd.)" weft
-	# shellcheck disable=SC2046
-	step "pkg-config: build, shared" "$cc" -o "$work/pc_shared" "$here/program.c" $(pkg-config --cflags --libs weft)
+	version=$(sed -n 's/.*VERSION_[A-Z]* \([0-9]*\)$/\1/p' "$source/include/weft/base.h" | paste -sd.)
+	step "pkg-config: version" pkg-config --exact-version="$version" weft
+	flags=$(pkg-config --cflags --libs weft)
+	# shellcheck disable=SC2086
+	step "pkg-config: build, shared" "$cc" -o "$work/pc_shared" "$here/program.c" $flags
 	step "pkg-config: shared" env LD_LIBRARY_PATH="$libdir" "$work/pc_shared"
-	# shellcheck disable=SC2046
-	step "pkg-config: build, static" "$cc" -static -o "$work/pc_static" "$here/program.c" $(pkg-config --static --cflags --libs weft)
+	flags=$(pkg-config --static --cflags --libs weft)
+	# shellcheck disable=SC2086
+	step "pkg-config: build, static" "$cc" -static -o "$work/pc_static" "$here/program.c" $flags
 	step "pkg-config: static" "$work/pc_static"
 else
 	echo "skip  pkg-config: not installed"

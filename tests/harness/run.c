@@ -94,7 +94,8 @@ static void on_stop(int signal_number)
 static bool wait_for(pid_t pid, unsigned seconds, int *status)
 {
 	double end = now_seconds() + seconds;
-	struct itimerval timer = {.it_value.tv_sec = seconds, .it_interval.tv_usec = 100000}; /* again, should one come before waitpid */
+	/* Again and again, should one come just before waitpid. */
+	struct itimerval timer = {.it_value.tv_sec = seconds, .it_interval.tv_usec = 100000};
 	setitimer(ITIMER_REAL, &timer, NULL);
 	pid_t got;
 	do
