@@ -214,7 +214,7 @@ struct plan {
 static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *plan)
 {
 	co->stack = NULL;
-	co->sp = NULL;
+	wf_store(&co->sp, 0);
 	co->fn = plan->fn;
 	co->arg = plan->arg;
 	co->flags = plan->flags;

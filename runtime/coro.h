@@ -47,7 +47,7 @@ struct wf_defer {
 
 struct weft_co {
 	/* What a switch touches. */
-	void *sp;               /* of the parked context; NULL: not started */
+	wf_word sp;             /* of the parked context; 0: not started. The prefetcher may look while it changes */
 	struct weft_co *next;   /* in the global queue, a batch, or a free list */
 	struct wf_stack *stack; /* NULL until it runs, and after it ended */
 	weft_fn *fn;

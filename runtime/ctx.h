@@ -3,14 +3,14 @@
 #define WF_CTX_H
 
 #include "../arch/arch.h"
-#include "base.h"
+#include "atomic.h"
 
 /* Saves the caller's context, leaving its stack pointer in *save, and goes on with the context whose stack pointer is `to`. Returns,
  * when somebody switches back, the `arg` which they passed. */
-void *wf_ctx_switch(void **save, void *to, void *arg);
+void *wf_ctx_switch(wf_word *save, void *to, void *arg);
 
 /* Saves the caller's context likewise and calls entry(arg) at the top of another stack; `top` is 16-byte aligned. entry never
  * returns. It starts with the alignment of the ABI and ends every backtrace. */
-void *wf_ctx_start(void **save, void *top, void *arg, void (*entry)(void *arg));
+void *wf_ctx_start(wf_word *save, void *top, void *arg, void (*entry)(void *arg));
 
 #endif

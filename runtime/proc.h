@@ -90,7 +90,7 @@ struct wf_worker {
 	bool spinning;        /* counted in rt.spinning */
 	wf_commit_fn *commit; /* what the arriving side does for the one that was left */
 	void *commit_arg;
-	void *sp;             /* the scheduler's context, on the thread's own stack */
+	wf_word sp;           /* the scheduler's context, on the thread's own stack */
 	struct wf_san_fiber fiber;
 
 	/* Sleeping and waking; under rt.lock but for the futex. */

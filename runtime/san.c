@@ -4,15 +4,12 @@
 
 #include <pthread.h>
 
-#ifdef WF_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-#ifdef WF_TSAN
-#include <sanitizer/tsan_interface.h>
-#endif
 #ifdef WEFT_VALGRIND
 #include <valgrind/valgrind.h>
+#endif
+
+#ifdef WF_TSAN
+enum { USES_MAX = 32 }; /* of the 64 Ki entries of TSan's call stack, an end takes about six */
 #endif
 
 void wf_san_stack_made(struct wf_san_fiber *fiber, void *low, void *high)
@@ -21,6 +18,7 @@ void wf_san_stack_made(struct wf_san_fiber *fiber, void *low, void *high)
 	fiber->low = low;
 	fiber->size = (size_t)((char *)high - (char *)low);
 	fiber->tsan = NULL;
+	fiber->uses = 0;
 #ifdef WEFT_VALGRIND
 	fiber->valgrind = VALGRIND_STACK_REGISTER(low, high);
 #endif
@@ -58,20 +56,6 @@ void wf_san_thread(struct wf_san_fiber *fiber)
 #endif
 }
 
-void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to)
-{
-	(void)from;
-	(void)to;
-#ifdef WF_ASAN
-	__sanitizer_start_switch_fiber(from ? &from->fake : NULL, to->low, to->size);
-#endif
-#ifdef WF_TSAN
-	if (!to->tsan)
-		to->tsan = __tsan_create_fiber(0);
-	__tsan_switch_to_fiber(to->tsan, 0);
-#endif
-}
-
 void wf_san_arrive(struct wf_san_fiber *self)
 {
 	(void)self;
@@ -85,6 +69,13 @@ void wf_san_stack_fresh(struct wf_san_fiber *fiber)
 	fiber->fake = NULL;
 #ifdef WF_ASAN
 	__asan_unpoison_memory_region(fiber->low, fiber->size);
+#endif
+#ifdef WF_TSAN
+	if (fiber->tsan && ++fiber->uses > USES_MAX) {
+		__tsan_destroy_fiber(fiber->tsan);
+		fiber->tsan = NULL;
+		fiber->uses = 0;
+	}
 #endif
 }
 

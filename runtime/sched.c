@@ -56,14 +56,14 @@ static void bind_stack(struct wf_worker *w, struct weft_co *co)
 }
 
 /* Returns, on the worker that somebody later resumes the saved context with; that is what the context switch hands over. */
-static void *jump(struct wf_worker *w, void **save, struct wf_san_fiber *from, struct weft_co *to)
+static void *jump(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
 {
 	w->co = to;
 	wf_count(&w->proc->stats.dispatches);
 	if (wf_likely(to->stack != NULL)) {
 		wf_co_move(to, WF_STATE_RUNNING);
 		wf_san_leave(from, &to->stack->fiber);
-		return wf_ctx_switch(save, to->sp, w);
+		return wf_ctx_switch(save, wf_load_ptr(&to->sp), w); /* relaxed: published with the coroutine */
 	}
 	bind_stack(w, to);
 	wf_co_move(to, WF_STATE_RUNNING);
@@ -71,11 +71,11 @@ static void *jump(struct wf_worker *w, void **save, struct wf_san_fiber *from, s
 	return wf_ctx_start(save, to->stack->top, w, coroutine_main);
 }
 
-static void *jump_to_scheduler(struct wf_worker *w, void **save, struct wf_san_fiber *from)
+static void *jump_to_scheduler(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from)
 {
 	w->co = NULL;
 	wf_san_leave(from, &w->fiber);
-	return wf_ctx_switch(save, w->sp, w);
+	return wf_ctx_switch(save, wf_load_ptr(&w->sp), w); /* relaxed: our own */
 }
 
 struct wf_worker *wf_switch_to_next(struct wf_worker *w, struct weft_co *from, wf_commit_fn *commit, void *arg)
@@ -118,7 +118,7 @@ static void release_stack(struct wf_worker *w, void *arg)
 
 _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
 {
-	void *sp;
+	wf_word sp;
 	struct weft_co *to = wf_pick_next(w);
 	w->commit = release_stack;
 	w->commit_arg = stack;
@@ -167,8 +167,8 @@ static void prefetch(const struct wf_runq *q)
 	struct weft_co *far = wf_runq_peek_owner(q, 7), *near = wf_runq_peek_owner(q, 3);
 	if (far)
 		wf_cpu_prefetch(far);
-	if (near && near->sp)
-		wf_cpu_prefetch(near->sp);
+	if (near)
+		wf_cpu_prefetch(wf_load_ptr(&near->sp)); /* relaxed: a hint; somebody may have stolen it meanwhile */
 }
 
 struct weft_co *wf_pick_next(struct wf_worker *w)

@@ -54,7 +54,7 @@
 	str	x9, [x0]
 .endm
 
-/* void *wf_ctx_switch(void **save x0, void *to x1, void *arg x2) */
+/* void *wf_ctx_switch(wf_word *save x0, void *to x1, void *arg x2) */
 	.globl	SYM(wf_ctx_switch)
 	HIDDEN(wf_ctx_switch)
 	TYPE(wf_ctx_switch)
@@ -94,7 +94,7 @@ SYM(wf_ctx_switch):
 	.cfi_endproc
 	SIZE(wf_ctx_switch)
 
-/* void *wf_ctx_start(void **save x0, void *top x1, void *arg x2, void (*entry)(void *) x3) */
+/* void *wf_ctx_start(wf_word *save x0, void *top x1, void *arg x2, void (*entry)(void *) x3) */
 	.globl	SYM(wf_ctx_start)
 	HIDDEN(wf_ctx_start)
 	TYPE(wf_ctx_start)

@@ -44,7 +44,7 @@
 	.cfi_rel_offset r12, 0
 .endm
 
-/* void *wf_ctx_switch(void **save rdi, void *to rsi, void *arg rdx) */
+/* void *wf_ctx_switch(wf_word *save rdi, void *to rsi, void *arg rdx) */
 	.globl	SYM(wf_ctx_switch)
 	HIDDEN(wf_ctx_switch)
 	TYPE(wf_ctx_switch)
@@ -78,7 +78,7 @@ SYM(wf_ctx_switch):
 	.cfi_endproc
 	SIZE(wf_ctx_switch)
 
-/* void *wf_ctx_start(void **save rdi, void *top rsi, void *arg rdx, void (*entry)(void *) rcx) */
+/* void *wf_ctx_start(wf_word *save rdi, void *top rsi, void *arg rdx, void (*entry)(void *) rcx) */
 	.globl	SYM(wf_ctx_start)
 	HIDDEN(wf_ctx_start)
 	TYPE(wf_ctx_start)
