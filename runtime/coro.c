@@ -473,18 +473,7 @@ int weft_cancelled(void)
 	return wf_cancelled(wf_worker_self());
 }
 
-/* ---- yielding and sleeping --------------------------------------------------------------------------------------------- */
-
-void weft_yield(void)
-{
-	struct wf_worker *w = wf_enter();
-	if (!w) {
-		wf_os_sched_yield();
-		return;
-	}
-	wf_yield_inside(&w);
-	wf_leave(w);
-}
+/* ---- sleeping ---------------------------------------------------------------------------------------------------------- */
 
 int weft_sleep_until(weft_time when)
 {

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "sched.h"
-#include "switch.h"
 
 static const char *const reason_names[WF_WHY_COUNT] = {
 	[WF_WHY_NONE] = "nothing",       [WF_WHY_JOIN] = "join",           [WF_WHY_SLEEP] = "sleep",
@@ -117,7 +115,7 @@ static void arm_deadline(struct wf_worker *w, struct wf_wait *wait, int64_t dead
 
 /* What the arriving side does for a coroutine that was left: from now on it may be made runnable by its waker; if it was woken
  * already, that is done here (wait.h has the table). */
-static void commit_park(struct wf_worker *w, void *arg)
+void wf_park_commit(struct wf_worker *w, void *arg)
 {
 	struct wf_wait *wait = arg;
 	struct weft_co *co = wait->co;
@@ -154,12 +152,12 @@ static int block_thread(struct wf_wait *wait, int64_t deadline)
 	return (int)wait->result;
 }
 
-int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags)
+int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags)
 {
 	wf_assert(wf_locks_held() == 0);
 	if (deadline == WEFT_NOW && give_up(wait))
 		return -EAGAIN;
-	if (!*w)
+	if (!w)
 		return block_thread(wait, deadline);
 	if (flags & WF_CANCELLABLE) {
 		wf_store(&wait->cancel_ticket, wf_wait_ticket(wait)); /* pairs with wf_co_cancel: one of the two sees the other */
@@ -168,13 +166,10 @@ int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t deadline, enum w
 			return -ECANCELED;
 	}
 	if (deadline != WF_TIME_NEVER)
-		arm_deadline(*w, wait, deadline);
+		arm_deadline(w, wait, deadline);
 	wf_co_move(wait->co, WF_STATE_PARKING);
-	wf_count(&(*w)->proc->stats.parks);
-	*w = wf_switch_to_next(*w, wait->co, commit_park, wait);
-	if (deadline != WF_TIME_NEVER)
-		wf_timer_disarm(&wait->timer);
-	return (int)wait->result;
+	wf_count(&w->proc->stats.parks);
+	return WF_PARK_SWITCH;
 }
 
 static void fill_waiter(struct wf_waiter *waiter, struct wf_wait *wait)
@@ -222,7 +217,7 @@ bool wf_claim(struct wf_wait *wait, uintptr_t ticket, intptr_t result)
 			to = ticket | WF_EARLY;
 		else
 			return false;
-		if (wf_cas_full(&wait->claim, now, to)) { /* acquire: the saved context; pairs with commit_park */
+		if (wf_cas_full(&wait->claim, now, to)) { /* acquire: the saved context; pairs with wf_park_commit */
 			wait->result = result;
 			return true;
 		}
@@ -254,7 +249,7 @@ void wf_wake(struct wf_worker *w, struct wf_wait *wait)
 	uintptr_t claim = wf_load(&wait->claim); /* relaxed: CLAIMED is final until we act; EARLY is confirmed by the CAS */
 	uintptr_t ticket = claim & ~WF_PHASE_MASK;
 	if ((claim & WF_PHASE_MASK) == WF_EARLY &&
-	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN)) /* release: result and data; pairs with commit_park */
+	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN)) /* release: result and data; pairs with wf_park_commit */
 		return;
 	if (!wait->co) {
 		wake_thread(wait);

@@ -22,6 +22,9 @@
 #ifndef WF_PARK_H
 #define WF_PARK_H
 
+#include <limits.h>
+
+#include "switch.h"
 #include "wait.h"
 
 struct wf_worker;
@@ -45,10 +48,25 @@ static inline uintptr_t wf_wait_ticket(const struct wf_wait *wait)
 	return wf_load(&wait->claim) & ~WF_PHASE_MASK; /* relaxed: the owner's own word; only its phase can change under it */
 }
 
+/* Whether the wait really needs a switch: WF_PARK_SWITCH, with the deadline armed; else its result. A plain thread waits in it. */
+int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags);
+void wf_park_commit(struct wf_worker *w, void *wait);
+
+#define WF_PARK_SWITCH INT_MIN
+
 /* Gives the processor up until the wait is claimed and woken. Returns what the claimer set (>= 0 by convention), or -ETIMEDOUT,
  * -EAGAIN (deadline WEFT_NOW), -ECANCELED. *w is the worker the caller goes on with, likely another one (NULL stays NULL). No
  * lock may be held. */
-int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags);
+static inline int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags)
+{
+	int result = wf_park_begin(*w, wait, deadline, flags);
+	if (result != WF_PARK_SWITCH)
+		return result;
+	*w = wf_switch_to_next(*w, wait->co, wf_park_commit, wait);
+	if (wf_unlikely(deadline != WF_TIME_NEVER))
+		wf_timer_disarm(&wait->timer);
+	return (int)wait->result;
+}
 
 /* Fills *waiter for this wait and puts it at the end (the front) of the queue. The object's lock is held. */
 void wf_waitq_push(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait);

@@ -80,11 +80,10 @@ struct weft_co *wf_runq_steal_any(struct wf_runq *into, struct wf_runq *from, un
  * owner, when the ring is full. */
 unsigned wf_runq_half_owner(struct wf_runq *q, struct weft_co **batch);
 
-/* The entry `ahead` places behind the oldest, NULL when there are fewer: for prefetching only. The owner. */
+/* The entry `ahead` places behind the oldest; there are more than that. For prefetching only: a thief may have it by now. The owner. */
 static inline struct weft_co *wf_runq_peek_owner(const struct wf_runq *q, unsigned ahead)
 {
-	unsigned at = wf_u32_load(&q->head) + ahead;
-	return wf_u32_load(&q->tail) - at - 1 < WF_RUNQ_SIZE ? wf_load_ptr(&q->slot[at % WF_RUNQ_SIZE]) : NULL;
+	return wf_load_ptr(&q->slot[(wf_u32_load(&q->head) + ahead) % WF_RUNQ_SIZE]);
 }
 
 #endif

@@ -16,6 +16,8 @@ enum {
 	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
 	NEXT_AGE_MAX = 4,     /* entries that may find run-next waiting while a processor is idle */
 	GLOBAL_BATCH = 128,
+	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
+	PREFETCH_STACK = 3, /* ... and, once that is here, the top of the stack */
 };
 
 WF_OPAQUE struct wf_worker *wf_worker_self_opaque(void)
@@ -24,17 +26,6 @@ WF_OPAQUE struct wf_worker *wf_worker_self_opaque(void)
 }
 
 /* ---- the switch ---------------------------------------------------------------------------------------------------- */
-
-static void coroutine_main(void *arg);
-
-/* The first act on the other side of every switch. */
-static struct wf_worker *arrive(void *arg, struct wf_san_fiber *self)
-{
-	struct wf_worker *w = arg;
-	wf_san_arrive(self);
-	w->commit(w, w->commit_arg);
-	return w;
-}
 
 static void bind_stack(struct wf_worker *w, struct weft_co *co)
 {
@@ -55,46 +46,21 @@ static void bind_stack(struct wf_worker *w, struct weft_co *co)
 	co->stack = stack;
 }
 
-/* Returns, on the worker that somebody later resumes the saved context with; that is what the context switch hands over. */
-static void *jump(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
+/* Where every coroutine starts. */
+static void coroutine_main(void *arg)
 {
-	w->co = to;
-	wf_count(&w->proc->stats.dispatches);
-	if (wf_likely(to->stack != NULL)) {
-		wf_co_move(to, WF_STATE_RUNNING);
-		wf_san_leave(from, &to->stack->fiber);
-		return wf_ctx_switch(save, wf_load_ptr(&to->sp), w); /* relaxed: published with the coroutine */
-	}
+	struct weft_co *co = ((struct wf_worker *)arg)->co;
+	struct wf_worker *w = wf_arrive(arg, &co->stack->fiber);
+	wf_leave(w);
+	wf_co_finish(co, co->fn(co->arg));
+}
+
+void *wf_start_new(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
+{
 	bind_stack(w, to);
 	wf_co_move(to, WF_STATE_RUNNING);
 	wf_san_leave(from, &to->stack->fiber);
 	return wf_ctx_start(save, to->stack->top, w, coroutine_main);
-}
-
-static void *jump_to_scheduler(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from)
-{
-	w->co = NULL;
-	wf_san_leave(from, &w->fiber);
-	return wf_ctx_switch(save, wf_load_ptr(&w->sp), w); /* relaxed: our own */
-}
-
-struct wf_worker *wf_switch_to_next(struct wf_worker *w, struct weft_co *from, wf_commit_fn *commit, void *arg)
-{
-	struct wf_san_fiber *fiber = &from->stack->fiber;
-	struct weft_co *to = wf_pick_next(w);
-	wf_assert(wf_locks_held() == 0);
-	w->commit = commit;
-	w->commit_arg = arg;
-	void *on = wf_likely(to != NULL) ? jump(w, &from->sp, fiber, to) : jump_to_scheduler(w, &from->sp, fiber);
-	return arrive(on, fiber);
-}
-
-struct wf_worker *wf_switch_to_scheduler(struct wf_worker *w, struct weft_co *from, wf_commit_fn *commit, void *arg)
-{
-	struct wf_san_fiber *fiber = &from->stack->fiber;
-	w->commit = commit;
-	w->commit_arg = arg;
-	return arrive(jump_to_scheduler(w, &from->sp, fiber), fiber);
 }
 
 static void release_stack(struct wf_worker *w, void *arg)
@@ -122,10 +88,7 @@ _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
 	struct weft_co *to = wf_pick_next(w);
 	w->commit = release_stack;
 	w->commit_arg = stack;
-	if (to)
-		jump(w, &sp, NULL, to);
-	else
-		jump_to_scheduler(w, &sp, NULL);
+	wf_jump(w, &sp, NULL, to);
 	wf_fatal("a coroutine went on after its end");
 }
 
@@ -139,16 +102,7 @@ static void commit_nothing(struct wf_worker *w, void *arg)
 void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co)
 {
 	w->commit = commit_nothing;
-	arrive(jump(w, &w->sp, &w->fiber, co), &w->fiber);
-}
-
-/* Where every coroutine starts. */
-static void coroutine_main(void *arg)
-{
-	struct weft_co *co = ((struct wf_worker *)arg)->co;
-	struct wf_worker *w = arrive(arg, &co->stack->fiber);
-	wf_leave(w);
-	wf_co_finish(co, co->fn(co->arg));
+	wf_arrive(wf_jump(w, &w->sp, &w->fiber, co), &w->fiber);
 }
 
 /* ---- the next one -------------------------------------------------------------------------------------------------- */
@@ -162,13 +116,12 @@ static void wake_for_backlog(struct wf_proc *p)
 		wf_wake_worker();
 }
 
+/* With thousands of runnable coroutines, nothing about the next ones is in a cache. */
 static void prefetch(const struct wf_runq *q)
 {
-	struct weft_co *far = wf_runq_peek_owner(q, 7), *near = wf_runq_peek_owner(q, 3);
-	if (far)
-		wf_cpu_prefetch(far);
-	if (near)
-		wf_cpu_prefetch(wf_load_ptr(&near->sp)); /* relaxed: a hint; somebody may have stolen it meanwhile */
+	wf_cpu_prefetch(wf_runq_peek_owner(q, PREFETCH_CO));
+	struct weft_co *near = wf_runq_peek_owner(q, PREFETCH_STACK);
+	wf_cpu_prefetch(wf_load_ptr(&near->sp)); /* relaxed: a hint; somebody may have stolen it meanwhile */
 }
 
 struct weft_co *wf_pick_next(struct wf_worker *w)
@@ -190,7 +143,8 @@ struct weft_co *wf_pick_next(struct wf_worker *w)
 		p->backlog_since = 0;
 		return NULL;
 	}
-	prefetch(&p->runq);
+	if (wf_runq_length(&p->runq) > PREFETCH_CO)
+		prefetch(&p->runq);
 	if (wf_unlikely(wf_u32_load(&wf_rt.idle_count) != 0))
 		wake_for_backlog(p);
 	return co;
@@ -363,16 +317,30 @@ static void commit_yield(struct wf_worker *w, void *arg)
 	wf_ring_push(w, co);
 }
 
-void wf_yield_inside(struct wf_worker **w)
+static inline __attribute__((always_inline)) struct wf_worker *yield(struct wf_worker *w)
 {
-	struct wf_proc *p = (*w)->proc;
+	struct wf_proc *p = w->proc;
 	p->next_left = 0; /* whoever yields wants all others to go first */
 	if (p->countdown > 0 && !p->next && wf_runq_length(&p->runq) == 0) {
 		p->countdown--;
-		(*w)->budget = WF_BUDGET;
-		return;
+		w->budget = WF_BUDGET;
+		return w;
 	}
-	*w = wf_switch_to_next(*w, (*w)->co, commit_yield, (*w)->co);
+	return wf_switch_to_next(w, w->co, commit_yield, w->co);
+}
+
+void weft_yield(void)
+{
+	struct wf_worker *w = wf_enter();
+	if (wf_likely(w != NULL))
+		wf_leave(yield(w));
+	else
+		wf_os_sched_yield();
+}
+
+void wf_yield_inside(struct wf_worker **w)
+{
+	*w = yield(*w);
 }
 
 void wf_budget_spent(struct wf_worker **w)
@@ -409,7 +377,7 @@ WF_COLD struct wf_worker *wf_enter_slow(struct wf_worker *w)
 		wf_yield_inside(&w);
 		return w;
 	}
-	return wf_switch_to_scheduler(w, w->co, commit_global, w->co);
+	return wf_switch(w, w->co, NULL, commit_global, w->co);
 }
 
 WF_COLD struct wf_worker *wf_enter_here_slow(struct wf_worker *w)
