@@ -366,6 +366,11 @@ WF_NOINLINE void wf_wake_worker(void)
 		wf_u32_add_full(&wf_rt.spinning, -1);
 }
 
+struct wf_timers *wf_timers_here(struct wf_worker *w)
+{
+	return &(w ? w->proc : wf_proc_at(0))->timers;
+}
+
 void wf_timer_armed(struct wf_worker *w, int64_t when)
 {
 	if (w)
