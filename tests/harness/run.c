@@ -19,6 +19,12 @@ enum verdict { PASSED, FAILED, SKIPPED, VERDICTS };
 /* There when the test links the library. */
 extern __attribute__((weak)) void weft_dump(int fd);
 
+/* Sanitizers ask for these by name; the environment (TSAN_OPTIONS and so on) goes before them. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "atexit_sleep_ms=0"; }
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void) { return "print_stacktrace=1"; }
+
 static struct test_case *first, **last = &first;
 static volatile sig_atomic_t running; /* process group of the case, 0 between cases */
 

@@ -1,11 +1,14 @@
 /* Cases that go wrong on purpose; selftest.sh knows what the runner must say about each. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <weft/weft.h>
 
 TEST(passes)
 {
@@ -45,6 +48,13 @@ TEST(fails_long)
 	test_fail(__FILE__, __LINE__, "%s", text);
 }
 
+static void *pause_forever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
 static void *fail_here(void *arg)
 {
 	(void)arg;
@@ -56,30 +66,23 @@ TEST(fails_on_thread)
 {
 	pthread_t thread;
 	CHECK_EQ(pthread_create(&thread, NULL, fail_here, NULL), 0);
-	for (;;)
-		pause();
+	pause_forever(NULL);
 }
 
-TEST(hangs)
-{
-	for (;;)
-		pause();
-}
+TEST(hangs) { pause_forever(NULL); }
 
 /* Ignores the question where it hangs, and has a child that would outlive it. */
 TEST(hangs_hard)
 {
 	signal(SIGQUIT, SIG_IGN);
 	fork();
-	for (;;)
-		pause();
+	pause_forever(NULL);
 }
 
 TEST(leaves_child)
 {
 	if (fork() == 0)
-		for (;;)
-			pause();
+		pause_forever(NULL);
 }
 
 TEST(exits_7) { exit(7); }
@@ -104,3 +107,37 @@ TEST_ABORTS(aborts_as_told, "the end")
 }
 
 TEST_ABORTS(does_not_abort, "the end") { fputs("the end\n", stderr); }
+
+/* ---- in a coroutine ------------------------------------------------------------------------------------------------ */
+
+CO_TEST(co_passes)
+{
+	CHECK_NE(weft_self(), 0);
+	weft_yield();
+}
+
+CO_TEST(co_fails) { CHECK_RESULT(-11, 0); }
+CO_TEST(co_skips) { SKIP("nothing to do"); }
+CO_TEST(co_leaves_descriptor) { CHECK_GE(open("/dev/null", O_RDONLY), 0); }
+CO_TEST(co_closes_descriptor) { CHECK_EQ(close(STDIN_FILENO), 0); }
+
+CO_TEST(co_leaves_thread)
+{
+	pthread_t thread;
+	CHECK_EQ(pthread_create(&thread, NULL, pause_forever, NULL), 0);
+}
+
+CO_TEST(co_hangs)
+{
+	weft_set_name("the-one-that-hangs");
+	for (;;)
+		weft_sleep(WEFT_SEC(1000));
+}
+
+CO_TEST_EXITS(co_exits_as_told, 7, "the end") { say_and_exit("this is the end\n", 7); }
+
+CO_TEST_ABORTS(co_aborts_as_told, "the end")
+{
+	fputs("the end\n", stderr);
+	abort();
+}

@@ -4,13 +4,13 @@
 set -u
 
 failures=0
-output=
+limit=1
 
 # expect STATUS TEXT CASE...: the runner must exit with STATUS and print TEXT (a basic regular expression).
 expect() {
 	want=$1 text=$2
 	shift 2
-	output=$(WEFT_TEST_TIMEOUT=1 $program "$@" 2>&1)
+	output=$(WEFT_TEST_TIMEOUT=$limit $program "$@" 2>&1)
 	status=$?
 	if [ "$status" -ne "$want" ]; then
 		printf '%s: exit status %s, not %s\n%s\n' "$*" "$status" "$want" "$output"
@@ -55,9 +55,22 @@ expect 1 'FAIL  exits_silently: standard error lacks "the end"$' exits_silently
 expect 1 'FAIL  does_not_exit: exit status 0$' does_not_exit
 expect 0 '^ok    aborts_as_told' aborts_as_told
 expect 1 'FAIL  does_not_abort: exit status 0$' does_not_abort
+
+expect 0 '^ok    co_passes' co_passes
+expect 1 'gives -11 (.*), not 0 (' co_fails
+expect 77 '^skip  co_skips' co_skips
+expect 1 'descriptor [0-9]* is still open after the run: /dev/null$' co_leaves_descriptor
+expect 1 'descriptor 0 is no longer open after the run' co_closes_descriptor
+limit=20 # it waits for the thread
+expect 1 'threads after the run' co_leaves_thread
+limit=1
+expect 1 'the-one-that-hangs' co_hangs
+expect 0 '^ok    co_exits_as_told' co_exits_as_told
+expect 0 '^ok    co_aborts_as_told' co_aborts_as_told
+
 expect 2 '^no case of this name: nonsense$' nonsense
 expect 0 '^hangs_hard$' -l
-expect 1 'cases: 4 passed, 23 failed, 1 skipped$'
+expect 1 '^37 cases: 7 passed, 28 failed, 2 skipped$'
 
 [ "$failures" -eq 0 ] && echo "the runner judges right"
 exit $((failures != 0))
