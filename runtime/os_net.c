@@ -1,0 +1,245 @@
+#include "os_net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/sendfile.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The value of a call, as it goes out of this file; the calls below go on with EINTR first. */
+#define RETRY(call)                                                    \
+	do {                                                           \
+		ssize_t result_;                                       \
+		do                                                     \
+			result_ = (call);                              \
+		while (result_ < 0 && errno == EINTR);                 \
+		return result_ < 0 ? -errno : result_;                 \
+	} while (0)
+
+#define RESULT(call) return (call) < 0 ? -errno : 0
+
+/* ---- transfers ------------------------------------------------------------------------------------------------------ */
+
+WF_NOINLINE ssize_t wf_os_recv(int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len)
+{
+	RETRY(recvfrom(fd, buf, n, flags | MSG_DONTWAIT, from, len));
+}
+
+WF_NOINLINE ssize_t wf_os_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	RETRY(recvmsg(fd, msg, flags | MSG_DONTWAIT));
+}
+
+WF_NOINLINE ssize_t wf_os_send(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
+{
+	RETRY(sendto(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, to, len));
+}
+
+WF_NOINLINE ssize_t wf_os_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	RETRY(sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+WF_NOINLINE ssize_t wf_os_read(int fd, void *buf, size_t n)
+{
+	RETRY(read(fd, buf, n));
+}
+
+WF_NOINLINE ssize_t wf_os_readv(int fd, const struct iovec *iov, int count)
+{
+	RETRY(readv(fd, iov, count));
+}
+
+/* What is not a socket knows no MSG_NOSIGNAL. SIGPIPE goes to the thread that writes: so block it there, and take it away again if
+ * it came. Its disposition is the program's business and is left alone. */
+static void block_sigpipe(sigset_t *old)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &set, old);
+}
+
+static void unblock_sigpipe(const sigset_t *old, ssize_t result)
+{
+	if (sigismember(old, SIGPIPE))
+		return;
+	if (result == -EPIPE) {
+		sigset_t set;
+		sigemptyset(&set);
+		sigaddset(&set, SIGPIPE);
+		while (sigtimedwait(&set, NULL, &(struct timespec){ 0, 0 }) < 0 && errno == EINTR)
+			;
+	}
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static WF_NOINLINE ssize_t write_raw(int fd, const void *buf, size_t n)
+{
+	RETRY(write(fd, buf, n));
+}
+
+static WF_NOINLINE ssize_t writev_raw(int fd, const struct iovec *iov, int count)
+{
+	RETRY(writev(fd, iov, count));
+}
+
+static WF_NOINLINE ssize_t sendfile_raw(int out, int in, int64_t offset, size_t n)
+{
+	off_t from = offset;
+	RETRY(sendfile(out, in, &from, n));
+}
+
+WF_NOINLINE ssize_t wf_os_write(int fd, const void *buf, size_t n)
+{
+	sigset_t old;
+	block_sigpipe(&old);
+	ssize_t result = write_raw(fd, buf, n);
+	unblock_sigpipe(&old, result);
+	return result;
+}
+
+WF_NOINLINE ssize_t wf_os_writev(int fd, const struct iovec *iov, int count)
+{
+	sigset_t old;
+	block_sigpipe(&old);
+	ssize_t result = writev_raw(fd, iov, count);
+	unblock_sigpipe(&old, result);
+	return result;
+}
+
+WF_NOINLINE ssize_t wf_os_sendfile(int out, int in, int64_t offset, size_t n)
+{
+	sigset_t old;
+	block_sigpipe(&old);
+	ssize_t result = sendfile_raw(out, in, offset, n);
+	unblock_sigpipe(&old, result);
+	return result;
+}
+
+/* ---- sockets -------------------------------------------------------------------------------------------------------- */
+
+WF_NOINLINE int wf_os_socket(int domain, int type, int protocol)
+{
+	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+	return fd < 0 ? -errno : fd;
+}
+
+WF_NOINLINE int wf_os_accept(int fd, struct sockaddr *peer, socklen_t *len)
+{
+	int conn;
+	do
+		conn = accept4(fd, peer, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	while (conn < 0 && errno == EINTR);
+	return conn < 0 ? -errno : conn;
+}
+
+WF_NOINLINE int wf_os_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	RESULT(bind(fd, addr, len));
+}
+
+WF_NOINLINE int wf_os_listen(int fd, int backlog)
+{
+	RESULT(listen(fd, backlog));
+}
+
+WF_NOINLINE int wf_os_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	RESULT(connect(fd, addr, len));
+}
+
+WF_NOINLINE int wf_os_shutdown(int fd, int how)
+{
+	RESULT(shutdown(fd, how));
+}
+
+WF_NOINLINE int wf_os_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	RESULT(getsockname(fd, addr, len));
+}
+
+WF_NOINLINE int wf_os_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	RESULT(getpeername(fd, addr, len));
+}
+
+WF_NOINLINE int wf_os_get_option(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t len = sizeof value;
+	return getsockopt(fd, level, name, &value, &len) < 0 ? -errno : value;
+}
+
+WF_NOINLINE int wf_os_set_option(int fd, int level, int name, int value)
+{
+	RESULT(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------------------------------- */
+
+/* No retry: Linux frees the number first, so a second close could hit somebody else's file. */
+WF_NOINLINE void wf_os_close(int fd)
+{
+	(void)close(fd);
+}
+
+WF_NOINLINE int wf_os_duplicate(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return copy < 0 ? -errno : copy;
+}
+
+WF_NOINLINE int wf_os_set_nonblocking(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0)
+		return -errno;
+	bool was = (flags & O_NONBLOCK) != 0;
+	if (was != on && fcntl(fd, F_SETFL, flags ^ O_NONBLOCK) < 0)
+		return -errno;
+	return was;
+}
+
+WF_NOINLINE int wf_os_is_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	return flags < 0 ? -errno : (flags & O_NONBLOCK) != 0;
+}
+
+WF_NOINLINE int wf_os_poll_now(int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int n;
+	do
+		n = poll(&p, 1, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return p.revents & POLLNVAL ? -EBADF : p.revents;
+}
+
+WF_NOINLINE bool wf_os_is_terminal(int fd)
+{
+	struct termios unused;
+	return tcgetattr(fd, &unused) == 0;
+}
+
+WF_NOINLINE int wf_os_file_mode(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) < 0 ? -errno : (int)st.st_mode;
+}
+
+WF_NOINLINE int wf_os_path_stat(const char *path, struct stat *st)
+{
+	RESULT(lstat(path, st));
+}
+
+WF_NOINLINE int wf_os_unlink(const char *path)
+{
+	RESULT(unlink(path));
+}
