@@ -23,8 +23,6 @@ enum {
 	SPIN_LOOK_EVERY = 16, /* rounds of spinning between two looks at clock and poller */
 };
 
-__thread struct wf_worker *wf_tls_worker __attribute__((tls_model("initial-exec"), visibility("hidden")));
-
 /* ---- looking for work ------------------------------------------------------------------------------------------------ */
 
 static unsigned next_random(struct wf_proc *p)

@@ -127,15 +127,19 @@ printf '%s\n' "$listed" | awk -v files="$files" '
 		}
 		if (file != "runtime/atomic.h" && line ~ /__atomic_|__sync_|_Atomic|(^|[^A-Za-z0-9_])AO_/)
 			offend(file ":" number ": an atomic operation outside of runtime/atomic.h")
+		if (file != "runtime/init.c" && (name = calls(line, locks)) != "")
+			offend(file ":" number ": " name ": locks are those of runtime/lock.h")
 		if (!os && (name = calls(line, system_calls)) != "")
 			offend(file ":" number ": calls " name " outside of runtime/os* and net/netpoll_*")
 	}
 
 	BEGIN {
+		# runtime/init.c may: its lock is held for as long as the runtime takes to stop.
+		locks = "pthread_mutex_lock pthread_cond_wait pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_spin_lock"
 		system_calls = "syscall epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 kqueue kevent eventfd " \
 			"timerfd_create timerfd_settime signalfd poll ppoll select pselect futex membarrier " \
-			"pthread_create pthread_join pthread_detach pthread_self pthread_kill pthread_sigmask pthread_mutex_lock " \
-			"pthread_cond_wait clock_gettime clock_nanosleep nanosleep usleep sleep sched_yield sched_getaffinity " \
+			"pthread_create pthread_join pthread_detach pthread_self pthread_kill pthread_sigmask " \
+			"clock_gettime clock_nanosleep nanosleep usleep sleep sched_yield sched_getaffinity " \
 			"mmap munmap mprotect madvise process_madvise sigaction sigaltstack signal sigprocmask prctl " \
 			"socket bind listen accept accept4 connect shutdown getsockopt setsockopt getsockname getpeername " \
 			"read readv pread recv recvfrom recvmsg writev pwrite send sendto sendmsg sendfile open openat close " \
