@@ -4,12 +4,11 @@
 /* A state is named for what was read last. START is the state before the first byte; no move leads back to it, so that 0 in the
  * table below says that there is no such move. */
 enum {
-	START,
-	SIZE,                                                            /* between chunks, or in the digits */
-	GAP, SEMICOLON, EXT_NAME, NAME_GAP, EQUALS, WORD, QUOTED, ESCAPE, UNQUOTED, /* in extensions */
+	START, SIZE, /* the first digit is still to come, or some have */
+	GAP, SEMICOLON, EXT_NAME, NAME_GAP, EQUALS, WORD, QUOTED, ESCAPE, UNQUOTED,
 	SIZE_CR, DATA, DATA_GONE, DATA_CR,
-	LINE, TRAILER_NAME, TRAILER_VALUE, TRAILER_CR, LAST_CR,          /* behind the last chunk */
-	FINISHED, STATES
+	LINE, TRAILER_NAME, TRAILER_VALUE, TRAILER_CR, LAST_CR, FINISHED,
+	STATES
 };
 
 enum { BLANK, SEMI, EQUAL, QUOTE, BACKSLASH, COLON, CR, LF, WORDLY, OTHER, CONTROL, KINDS };
@@ -22,10 +21,10 @@ static const uint8_t moves[STATES][KINDS] = {
 	[NAME_GAP] = { [BLANK] = NAME_GAP, [SEMI] = SEMICOLON, [EQUAL] = EQUALS },
 	[EQUALS] = { [BLANK] = EQUALS, [QUOTE] = QUOTED, [WORDLY] = WORD },
 	[WORD] = { [BLANK] = GAP, [SEMI] = SEMICOLON, [CR] = SIZE_CR, [WORDLY] = WORD },
-	[QUOTED] = { [BLANK] = QUOTED, [SEMI] = QUOTED, [EQUAL] = QUOTED, [QUOTE] = UNQUOTED, [BACKSLASH] = ESCAPE, [COLON] = QUOTED,
-		[WORDLY] = QUOTED, [OTHER] = QUOTED },
-	[ESCAPE] = { [BLANK] = QUOTED, [SEMI] = QUOTED, [EQUAL] = QUOTED, [QUOTE] = QUOTED, [BACKSLASH] = QUOTED, [COLON] = QUOTED,
-		[WORDLY] = QUOTED, [OTHER] = QUOTED },
+	[QUOTED] = { [BLANK] = QUOTED, [SEMI] = QUOTED, [EQUAL] = QUOTED, [QUOTE] = UNQUOTED, [BACKSLASH] = ESCAPE,
+		[COLON] = QUOTED, [WORDLY] = QUOTED, [OTHER] = QUOTED },
+	[ESCAPE] = { [BLANK] = QUOTED, [SEMI] = QUOTED, [EQUAL] = QUOTED, [QUOTE] = QUOTED, [BACKSLASH] = QUOTED,
+		[COLON] = QUOTED, [WORDLY] = QUOTED, [OTHER] = QUOTED },
 	[UNQUOTED] = { [BLANK] = GAP, [SEMI] = SEMICOLON, [CR] = SIZE_CR },
 	[SIZE_CR] = { [LF] = DATA },
 	[DATA_GONE] = { [CR] = DATA_CR },
@@ -33,7 +32,8 @@ static const uint8_t moves[STATES][KINDS] = {
 	[LINE] = { [CR] = LAST_CR, [WORDLY] = TRAILER_NAME },
 	[TRAILER_NAME] = { [COLON] = TRAILER_VALUE, [WORDLY] = TRAILER_NAME },
 	[TRAILER_VALUE] = { [BLANK] = TRAILER_VALUE, [SEMI] = TRAILER_VALUE, [EQUAL] = TRAILER_VALUE, [QUOTE] = TRAILER_VALUE,
-		[BACKSLASH] = TRAILER_VALUE, [COLON] = TRAILER_VALUE, [CR] = TRAILER_CR, [WORDLY] = TRAILER_VALUE, [OTHER] = TRAILER_VALUE },
+		[BACKSLASH] = TRAILER_VALUE, [COLON] = TRAILER_VALUE, [CR] = TRAILER_CR, [WORDLY] = TRAILER_VALUE,
+		[OTHER] = TRAILER_VALUE },
 	[TRAILER_CR] = { [LF] = LINE },
 	[LAST_CR] = { [LF] = FINISHED },
 };

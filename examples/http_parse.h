@@ -59,7 +59,7 @@ struct http_head {
 	struct http_span target;     /* as it came */
 	struct http_span path;       /* with its leading slash, still encoded; may be empty in the absolute form */
 	struct http_span query;      /* without its question mark */
-	struct http_span authority;  /* who is asked: from the target if that names somebody, else from Host; empty on 1.0 without Host */
+	struct http_span authority;  /* who is asked: as the target says, else Host; empty on 1.0 without Host */
 
 	/* how the message goes on */
 	uint64_t length;             /* of the body, if has_length */

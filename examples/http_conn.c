@@ -1,0 +1,254 @@
+#include "http_conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct http_conn *http_conn_new(struct http_server *server, int fd)
+{
+	uint32_t size = (uint32_t)server->config->limits.head + BODY_LEAST + OUT_LEAST;
+	struct http_conn *c = malloc(sizeof(*c) + size);
+	if (c == NULL)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	c->server = server;
+	c->fd = fd;
+	c->size = size;
+	return c;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------- */
+
+static void set_deadline(weft_time *by, int fd, unsigned dir, int64_t ns)
+{
+	weft_time now = weft_now(), soonest = now + ns, latest = soonest + ns / 16;
+	if (*by >= soonest && *by <= latest)
+		return;
+	*by = latest;
+	weft_set_deadline(fd, dir, latest);
+}
+
+/* Counts what was written. A write that was stopped midway made progress: the client has all its time again. */
+static bool was_sent(struct http_conn *c, int64_t n)
+{
+	c->broken |= n <= 0;
+	if (!c->broken)
+		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+	return !c->broken;
+}
+
+static bool send_all(struct http_conn *c, const char *p, size_t n)
+{
+	set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+	while (n > 0 && !c->broken) {
+		ssize_t done = weft_write(c->fd, p, n);
+		if (done == (ssize_t)n)
+			return true;
+		if (was_sent(c, done)) {
+			p += done;
+			n -= (size_t)done;
+		}
+	}
+	return !c->broken;
+}
+
+bool http_flush(struct http_conn *c)
+{
+	size_t n = c->out - c->end;
+	c->out = c->end;
+	c->gathered = 0;
+	return n == 0 ? !c->broken : send_all(c, c->buf + c->end, n);
+}
+
+bool http_send(struct http_conn *c, const void *data, size_t n)
+{
+	struct iovec both[2] = { { c->buf + c->end, c->out - c->end }, { (void *)(uintptr_t)data, n } };
+	if (c->broken || both[0].iov_len == 0 || n == 0)
+		return http_flush(c) && send_all(c, data, n);
+	set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+	ssize_t done = weft_writev(c->fd, both, 2);
+	if (!was_sent(c, done))
+		return false;
+	size_t gathered = (size_t)done < both[0].iov_len ? (size_t)done : both[0].iov_len, sent = (size_t)done - gathered;
+	memmove(c->buf + c->end, c->buf + c->end + gathered, both[0].iov_len - gathered);
+	c->out -= (uint32_t)gathered;
+	return http_flush(c) && send_all(c, (const char *)data + sent, n - sent);
+}
+
+bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n)
+{
+	enum { PIECE = 1 << 18 };
+	if (!http_flush(c))
+		return false;
+	while (n > 0) {
+		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+		int64_t done = weft_sendfile(c->fd, file, offset, n < PIECE ? (size_t)n : PIECE);
+		if (!was_sent(c, done))
+			return false;
+		offset += done;
+		n -= done;
+	}
+	return true;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+/* The same exactly: for waits that go on over several reads. */
+static void read_by(struct http_conn *c, int64_t ns)
+{
+	c->read_by = weft_after(ns);
+	weft_set_deadline(c->fd, WEFT_READ, c->read_by);
+}
+
+void http_read_within(struct http_conn *c, int64_t ns)
+{
+	set_deadline(&c->read_by, c->fd, WEFT_READ, ns);
+}
+
+/* Makes room behind the input: the head of the present request moves to the front, and everything that belongs to it. */
+static void make_room(struct http_conn *c)
+{
+	if (c->base > 0)
+		memmove(c->buf, c->buf + c->base, c->end - c->base);
+	c->in -= c->base;
+	c->end -= c->base;
+	c->base = 0;
+	if (c->in == c->end && c->end > c->head.at)
+		c->in = c->end = c->head.at; /* all of the body that came has been used */
+	c->out = c->end;
+}
+
+static ssize_t read_some(struct http_conn *c, char *p, size_t n, bool between_requests)
+{
+	for (;;) {
+		ssize_t r = weft_read(c->fd, p, n);
+		if (r != -ETIMEDOUT || between_requests || weft_now() >= c->read_by)
+			return r;
+		weft_set_deadline(c->fd, WEFT_READ, c->read_by); /* the server ends and knocked, but there is work to finish */
+	}
+}
+
+ssize_t http_fill(struct http_conn *c, bool between_requests)
+{
+	if (!http_flush(c))
+		return -EPIPE;
+	make_room(c);
+	ssize_t n = read_some(c, c->buf + c->end, c->size - OUT_LEAST - c->end, between_requests);
+	if (n > 0)
+		c->end = c->out = c->end + (uint32_t)n;
+	return n;
+}
+
+/* The server ends, and this connection waits for a request. If one has arrived it is still answered. */
+static bool look_once_more(struct http_conn *c)
+{
+	if (!http_flush(c))
+		return false;
+	make_room(c);
+	read_by(c, c->server->config->header_ns);
+	ssize_t n = weft_recv(c->fd, c->buf, c->size - OUT_LEAST, MSG_DONTWAIT);
+	if (n <= 0)
+		return false;
+	c->end = c->out = (uint32_t)n;
+	return true;
+}
+
+/* Waits for the first bytes of a request. The end of the server raises its flag, then knocks at every connection by a deadline in
+ * the past; here the deadline is set first, then the flag is read: one of the two sees the other. */
+static bool wait_for_request(struct http_conn *c)
+{
+	const struct http_config *config = c->server->config;
+	http_read_within(c, c->requests > 0 ? config->idle_ns : config->header_ns);
+	if (c->server->draining)
+		return look_once_more(c);
+	ssize_t n = http_fill(c, true);
+	if (n == -ETIMEDOUT && c->server->draining)
+		return look_once_more(c);
+	return n > 0;
+}
+
+/* Reads on in a head that has come in part. */
+static bool wait_for_head(struct http_conn *c, bool *started)
+{
+	if (!*started) {
+		*started = true;
+		read_by(c, c->server->config->header_ns);
+	}
+	ssize_t n = http_fill(c, false);
+	if (n == -ETIMEDOUT)
+		http_refuse(c, 408);
+	return n > 0;
+}
+
+/* Reads until a whole head is there. False: the connection ends. */
+static bool next_request(struct http_conn *c)
+{
+	bool started = false;
+	int n;
+	memset(&c->head, 0, offsetof(struct http_head, fields));
+	c->base = c->in;
+	c->body = HTTP_BODY_NONE;
+	c->headed = false;
+	const struct http_limits *limits = &c->server->config->limits;
+	while ((n = http_parse_head(&c->head, c->buf + c->base, c->end - c->base, limits)) == 0)
+		if (!(c->end == c->base ? wait_for_request(c) : wait_for_head(c, &started)))
+			return false;
+	c->in = c->base;
+	c->requests++;
+	if (n < 0) {
+		http_refuse(c, -n);
+		return false;
+	}
+	c->in += (uint32_t)n;
+	c->keep = c->head.keep_alive;
+	return true;
+}
+
+/* ---- a connection -------------------------------------------------------------------------------------------------- */
+
+/* Tells the client that nothing more will come, and reads until it has seen that: a socket that is closed with unread input resets
+ * the connection, and the last response might never arrive. */
+static void linger(struct http_conn *c)
+{
+	enum { AT_MOST = 1 << 20 };
+	if (!http_flush(c) || weft_shutdown_fd(c->fd, SHUT_WR) < 0)
+		return;
+	read_by(c, c->server->config->linger_ns);
+	ssize_t n;
+	size_t dropped = 0;
+	while (dropped < AT_MOST && (n = read_some(c, c->buf, c->size, false)) > 0)
+		dropped += (size_t)n;
+}
+
+static void serve_requests(struct http_conn *c)
+{
+	while (next_request(c)) {
+		int refused = http_body_begin(c);
+		if (refused != 0)
+			http_refuse(c, refused);
+		else
+			http_answer(c);
+		if (c->keep)
+			http_body_drop(c);
+		if (!c->keep || c->broken)
+			break;
+		if (++c->gathered >= c->server->config->max_gather && !http_flush(c))
+			break;
+	}
+}
+
+int http_serve(void *arg)
+{
+	struct http_conn *c = arg;
+	http_enrol(c);
+	if (c->refuse)
+		http_refuse(c, 503);
+	else
+		serve_requests(c);
+	if (http_flush(c) && c->linger)
+		linger(c);
+	http_leave(c);
+	weft_close(c->fd);
+	free(c);
+	return 0;
+}

@@ -1,0 +1,164 @@
+/* The server from inside: what its parts know of each other.
+ *
+ *   http.c          listeners, signals, the end
+ *   http_options.c  the command line
+ *   http_conn.c     a connection: its loop, its buffer, its deadlines
+ *   http_body.c     request bodies
+ *   http_reply.c    responses
+ *   http_route.c    which handler answers, and the built-in ones
+ *   http_static.c   files
+ *
+ * A connection is one coroutine that reads from top to bottom. Only http_conn.c touches its socket.
+ *
+ * Every connection has one buffer. Input comes first, output is gathered behind it:
+ *
+ *	buf        base              in                 end            out
+ *	| (spent)  | head of request | not yet looked at | response(s)  | free |
+ *
+ * Output is sent when a read would wait, when the buffer is full, or when enough responses have been gathered; only then does
+ * input move to the front. So a small request costs one read and one write, and so do sixteen that came together. */
+#ifndef HTTP_CONN_H
+#define HTTP_CONN_H
+
+#include <weft/weft.h>
+
+#include "http_parse.h"
+
+enum {
+	OUT_LEAST = 4096,  /* bytes of the buffer that input never takes */
+	BODY_LEAST = 4096, /* bytes of it that are free for a body behind the largest head */
+};
+
+enum { HTTP_LISTENS_MAX = 16 };
+
+struct http_listens {
+	size_t count;
+	const char *addr[HTTP_LISTENS_MAX];
+};
+
+/* Options. Times in nanoseconds. */
+struct http_config {
+	struct http_listens listens;
+	const char *root; /* of the files; NULL: none */
+	struct http_limits limits;
+	int64_t max_conns;
+	int64_t max_body;
+	int64_t max_gather; /* pipelined responses in one write */
+	int64_t header_ns;  /* for a whole head, from its first byte on; for the first byte of a connection */
+	int64_t body_ns;    /* without a byte of a body */
+	int64_t idle_ns;    /* between requests */
+	int64_t write_ns;   /* without a byte taken by the client */
+	int64_t linger_ns;  /* for the client to read the last response */
+	int64_t drain_ns;   /* for requests in progress at the end */
+};
+
+struct http_server {
+	const struct http_config *config;
+	int root_fd;             /* -1: no files */
+	_Atomic bool draining;   /* no further requests */
+	_Atomic int64_t live;    /* connections */
+	struct http_conn *conns; /* all that are being served; http_enrol, http_leave */
+};
+
+enum http_body { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_BROKEN };
+
+struct http_conn {
+	struct http_server *server;
+	struct http_conn *next, *previous;
+	int fd;
+	bool refuse;        /* one too many: 503 */
+	bool keep;          /* another request may follow */
+	bool broken;        /* nothing more can be sent */
+	bool linger;        /* bytes may be on their way that nobody will read: closing at once would lose the response */
+	bool headed;        /* the final response to the present request has begun */
+	unsigned gathered;  /* responses since the last write */
+	unsigned requests;
+	weft_time read_by, write_by; /* as set on the descriptor */
+
+	/* the body of the present request */
+	enum http_body body;
+	bool continue_due;  /* the client waits for "100 Continue" */
+	uint64_t body_left; /* HTTP_BODY_LENGTH: still to come; HTTP_BODY_CHUNKED: still allowed */
+	struct http_chunks chunks;
+
+	uint32_t base, in, end, out, size; /* of buf; output is [end, out) */
+	struct http_head head;
+	char buf[];
+};
+
+/* ---- http_conn.c --------------------------------------------------------------------------------------------------- */
+
+struct http_conn *http_conn_new(struct http_server *server, int fd); /* NULL: no memory */
+int http_serve(void *conn);                                           /* body of the coroutine; frees it */
+
+/* Reads more input behind what there is, sending the output first: > 0, 0 at the end of input, or -E. The deadline is the caller's.
+ * between_requests: the end of the server may cut the wait short, with -ETIMEDOUT. */
+ssize_t http_fill(struct http_conn *c, bool between_requests);
+
+/* Puts the deadline for reading so far off, or up to a sixteenth farther: most calls need not touch the descriptor. */
+void http_read_within(struct http_conn *c, int64_t ns);
+
+/* Sends what is gathered, and then n bytes of data. False: the connection is broken. */
+bool http_send(struct http_conn *c, const void *data, size_t n);
+bool http_flush(struct http_conn *c); /* without data; also for handlers, before they wait */
+
+/* The same with n bytes of a file, from offset on. */
+bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n);
+
+/* ---- http_body.c --------------------------------------------------------------------------------------------------- */
+
+/* Finds out which body follows the head. Refused: a status, else 0. */
+int http_body_begin(struct http_conn *c);
+
+/* The next piece of the body, good until the next call: its length, 0 at the end, or negative: the status to refuse with, negated,
+ * or -E when nobody is there to be told. */
+ssize_t http_body_next(struct http_conn *c, const char **piece);
+
+/* Whether the connection can go on behind the body: it has been read, or is small and on its way. */
+bool http_body_is_short(const struct http_conn *c);
+
+/* Reads what nobody asked for. */
+void http_body_drop(struct http_conn *c);
+
+/* ---- http_reply.c -------------------------------------------------------------------------------------------------- */
+
+int http_date_start(void); /* once, in the runtime, before the first response */
+size_t http_date(char text[static 32], int64_t unix_seconds); /* "Sun, 06 Nov 1994 08:49:37 GMT", and its length */
+
+/* A response, piece by piece. The head is http_begin, fields, and then one of the three that end it. */
+void http_begin(struct http_conn *c, int status);
+void http_field(struct http_conn *c, const char *name, const char *value);
+void http_length(struct http_conn *c, const char *type, int64_t length);
+void http_chunked(struct http_conn *c, const char *type);
+void http_empty(struct http_conn *c); /* 204 */
+void http_write(struct http_conn *c, const char *data, size_t n); /* of the body */
+void http_write_chunk(struct http_conn *c, const char *data, size_t n);
+void http_end_chunks(struct http_conn *c);
+
+/* A whole response. */
+void http_reply(struct http_conn *c, int status, const char *type, const char *body, size_t n);
+void http_error(struct http_conn *c, int status);                /* the connection may go on */
+void http_error_allow(struct http_conn *c, const char *allow);   /* 405 */
+void http_refuse(struct http_conn *c, int status);               /* the connection can't go on */
+void http_fail(struct http_conn *c, ssize_t result); /* after a negative result of http_body_next */
+
+/* Whether a body is to be sent at all. */
+bool http_wants_body(const struct http_conn *c);
+
+/* ---- http_route.c, http_static.c ----------------------------------------------------------------------------------- */
+
+void http_route_start(void); /* once, before the first request */
+void http_answer(struct http_conn *c);
+void http_static(struct http_conn *c);
+
+/* ---- http_options.c ------------------------------------------------------------------------------------------------ */
+
+/* Reads the command line; ends the process for --help, and with status 2 when something is wrong. */
+const struct http_config *http_options(int argc, char **argv);
+
+/* ---- http.c -------------------------------------------------------------------------------------------------------- */
+
+void http_enrol(struct http_conn *c);
+void http_leave(struct http_conn *c);
+
+#endif

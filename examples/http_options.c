@@ -1,0 +1,146 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http_conn.h"
+
+/* What an option's value is, and so what its field is: const char *, struct http_listens, int64_t, int64_t of nanoseconds. */
+enum kind { TEXT, TEXTS, COUNT, SECONDS };
+
+struct option {
+	const char *name, *value; /* how the help calls the value */
+	enum kind kind;
+	void *field;
+	double least, most;
+	const char *help;
+};
+
+static struct http_config config = {
+	.listens = { 0, { "127.0.0.1:8080" } },
+	.max_conns = 100000,
+	.max_body = 16 << 20,
+	.max_gather = 128,
+	.header_ns = WEFT_SEC(10),
+	.body_ns = WEFT_SEC(30),
+	.idle_ns = WEFT_SEC(60),
+	.write_ns = WEFT_SEC(30),
+	.linger_ns = WEFT_SEC(2),
+	.drain_ns = WEFT_SEC(10),
+};
+
+static int64_t max_line = 8192, max_head = 16384, max_fields = HTTP_FIELDS_MAX;
+
+static const struct option options[] = {
+	{ "listen", "ADDR", TEXTS, &config.listens, 0, 0, "host:port, [::1]:port, :port or unix:/path; may be repeated" },
+	{ "root", "DIR", TEXT, &config.root, 0, 0, "serve the files below this directory" },
+	{ "max-conns", "N", COUNT, &config.max_conns, 1, 1e7, "connections at once; one more is told 503" },
+	{ "max-line", "BYTES", COUNT, &max_line, 64, HTTP_HEAD_MAX, "request line, else 414" },
+	{ "max-head", "BYTES", COUNT, &max_head, 64, HTTP_HEAD_MAX, "request line and header fields, else 431" },
+	{ "max-fields", "N", COUNT, &max_fields, 1, HTTP_FIELDS_MAX, "header fields, else 431" },
+	{ "max-body", "BYTES", COUNT, &config.max_body, 0, 1e15, "request body, else 413" },
+	{ "max-pipeline", "N", COUNT, &config.max_gather, 1, 1e6, "responses to pipelined requests that leave together" },
+	{ "header-timeout", "S", SECONDS, &config.header_ns, 0.01, 1e6, "for a request head, from its first byte, else 408" },
+	{ "body-timeout", "S", SECONDS, &config.body_ns, 0.01, 1e6, "without a byte of a request body, else 408" },
+	{ "idle-timeout", "S", SECONDS, &config.idle_ns, 0.01, 1e6, "between requests" },
+	{ "write-timeout", "S", SECONDS, &config.write_ns, 0.01, 1e6, "without the client taking a byte" },
+	{ "linger", "S", SECONDS, &config.linger_ns, 0.01, 1e6, "for the client to read the last response" },
+	{ "drain", "S", SECONDS, &config.drain_ns, 0, 1e6, "after SIGTERM or SIGINT, for requests in progress" },
+};
+
+enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+
+_Noreturn static void give_up(const char *name, const char *problem)
+{
+	fprintf(stderr, "http: %s%s: %s (try --help)\n", strncmp(name, "--", 2) == 0 ? "" : "--", name, problem);
+	exit(2);
+}
+
+static void print_default(const struct option *o)
+{
+	if (o->kind == TEXTS)
+		printf(" (%s)\n", config.listens.addr[0]);
+	else if (o->kind == COUNT)
+		printf(" (%lld)\n", *(long long *)o->field);
+	else if (o->kind == SECONDS)
+		printf(" (%g)\n", (double)*(int64_t *)o->field * 1e-9);
+	else
+		printf("\n");
+}
+
+_Noreturn static void help(void)
+{
+	printf("usage: http [--option value]...\n\n"
+		"An HTTP/1.1 server. Without --root it answers at /. Always there: POST /echo, GET /bytes/N, /sleep/MS, /spin/US.\n"
+		"SIGTERM and SIGINT end it when requests in progress are answered; a second one ends it at once.\n\n");
+	for (const struct option *o = options; o < options + OPTIONS; o++) {
+		int width = printf("  --%s %s", o->name, o->value);
+		printf("%*s%s", 27 - width, "", o->help);
+		print_default(o);
+	}
+	exit(0);
+}
+
+static double parse_number(const struct option *o, const char *value)
+{
+	char *end, problem[128];
+	double number = strtod(value, &end);
+	bool is_plain = *value != '\0' && *end == '\0' && strspn(value, "0123456789.") == strlen(value);
+	bool is_whole = o->kind != COUNT || strchr(value, '.') == NULL;
+	if (!is_plain || !is_whole || !(number >= o->least && number <= o->most)) {
+		snprintf(problem, sizeof(problem), "%.40s is not a %snumber from %.10g to %.10g", *value ? value : "nothing",
+			o->kind == COUNT ? "whole " : "", o->least, o->most);
+		give_up(o->name, problem);
+	}
+	return number;
+}
+
+static void set(const struct option *o, const char *value)
+{
+	struct http_listens *listens = &config.listens;
+	switch (o->kind) {
+	case TEXT:
+		*(const char **)o->field = value;
+		return;
+	case TEXTS:
+		if (listens->count == HTTP_LISTENS_MAX)
+			give_up(o->name, "too many");
+		listens->addr[listens->count++] = value;
+		return;
+	case COUNT:
+		*(int64_t *)o->field = (int64_t)parse_number(o, value);
+		return;
+	default:
+		*(int64_t *)o->field = (int64_t)(parse_number(o, value) * 1e9);
+	}
+}
+
+static const struct option *find(const char *name, size_t n)
+{
+	for (const struct option *o = options; o < options + OPTIONS; o++)
+		if (strncmp(o->name, name, n) == 0 && o->name[n] == '\0')
+			return o;
+	return NULL;
+}
+
+const struct http_config *http_options(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			help();
+		const char *name = argv[i] + 2, *equals = strchr(argv[i], '=');
+		const struct option *o = NULL;
+		if (strncmp(argv[i], "--", 2) == 0)
+			o = find(name, equals != NULL ? (size_t)(equals - name) : strlen(name));
+		if (o == NULL)
+			give_up(argv[i], "no such option");
+		if (equals == NULL && i + 1 == argc)
+			give_up(argv[i], "the value is missing");
+		set(o, equals != NULL ? equals + 1 : argv[++i]);
+	}
+	if (max_line > max_head)
+		give_up("max-line", "more than --max-head");
+	config.limits = (struct http_limits){ (uint16_t)max_line, (uint16_t)max_head, (uint16_t)max_fields };
+	if (config.listens.count == 0)
+		config.listens.count = 1;
+	return &config;
+}

@@ -1,0 +1,241 @@
+#include <string.h>
+#include <time.h>
+
+#include "http_conn.h"
+
+/* ---- the date ------------------------------------------------------------------------------------------------------ */
+
+/* One coroutine writes the Date field anew each second; responses copy it without asking for the time. A line stays as it is for
+ * as many seconds as there are lines, so whoever is copying an old one has that long to finish. */
+enum { DATE_LINES = 16, DATE_LINE = sizeof("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n") - 1 };
+
+static const char *_Atomic date_line;
+
+size_t http_date(char text[static 32], int64_t unix_seconds)
+{
+	time_t seconds = (time_t)unix_seconds;
+	struct tm tm;
+	return strftime(text, 32, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&seconds, &tm));
+}
+
+static void write_date(char line[static DATE_LINE], int64_t seconds)
+{
+	char text[32];
+	size_t n = http_date(text, seconds);
+	memcpy(line, "Date: ", 6);
+	memcpy(line + 6, text, n);
+	memcpy(line + 6 + n, "\r\n", 2);
+}
+
+static int tell_date(void *arg)
+{
+	static char lines[DATE_LINES][DATE_LINE];
+	(void)arg;
+	for (unsigned i = 0;; i = (i + 1) % DATE_LINES) {
+		struct timespec now;
+		clock_gettime(CLOCK_REALTIME, &now);
+		write_date(lines[i], now.tv_sec);
+		date_line = lines[i];
+		if (weft_sleep(WEFT_SEC(1) - now.tv_nsec) < 0)
+			return 0;
+	}
+}
+
+int http_date_start(void)
+{
+	static char first[DATE_LINE];
+	struct weft_attr attr = WEFT_ATTR_INIT;
+	attr.name = "date";
+	attr.daemon = true;
+	write_date(first, time(NULL));
+	date_line = first;
+	return weft_spawn(NULL, &attr, tell_date, NULL);
+}
+
+/* ---- pieces -------------------------------------------------------------------------------------------------------- */
+
+static void put(struct http_conn *c, const char *p, size_t n)
+{
+	if (c->size - c->out < n) {
+		if (n > OUT_LEAST) {
+			http_send(c, p, n);
+			return;
+		}
+		http_flush(c);
+	}
+	memcpy(c->buf + c->out, p, n);
+	c->out += (uint32_t)n;
+}
+
+#define PUT(c, literal) put(c, "" literal, sizeof(literal) - 1)
+
+static void put_text(struct http_conn *c, const char *text)
+{
+	put(c, text, strlen(text));
+}
+
+static void put_number(struct http_conn *c, uint64_t value, unsigned base)
+{
+	char digits[20], *end = digits + sizeof(digits), *p = end;
+	do
+		*--p = "0123456789abcdef"[value % base];
+	while ((value /= base) != 0);
+	put(c, p, (size_t)(end - p));
+}
+
+static const char *reason_of(int status)
+{
+	switch (status) {
+	case 200: return "200 OK";
+	case 204: return "204 No Content";
+	case 301: return "301 Moved Permanently";
+	case 400: return "400 Bad Request";
+	case 404: return "404 Not Found";
+	case 405: return "405 Method Not Allowed";
+	case 408: return "408 Request Timeout";
+	case 411: return "411 Length Required";
+	case 413: return "413 Content Too Large";
+	case 414: return "414 URI Too Long";
+	case 417: return "417 Expectation Failed";
+	case 431: return "431 Request Header Fields Too Large";
+	case 501: return "501 Not Implemented";
+	case 503: return "503 Service Unavailable";
+	case 505: return "505 HTTP Version Not Supported";
+	default: return "500 Internal Server Error";
+	}
+}
+
+/* ---- a head -------------------------------------------------------------------------------------------------------- */
+
+/* Whether the connection goes on has to be said here, so it is decided here. */
+static void decide_to_keep(struct http_conn *c)
+{
+	bool is_short = http_body_is_short(c);
+	c->keep = c->keep && is_short && !c->server->draining;
+	if (!c->keep)
+		c->linger |= !is_short || c->in < c->end;
+}
+
+void http_begin(struct http_conn *c, int status)
+{
+	c->headed = true;
+	decide_to_keep(c);
+	PUT(c, "HTTP/1.1 ");
+	if (status == 200)
+		PUT(c, "200 OK");
+	else
+		put_text(c, reason_of(status));
+	PUT(c, "\r\n");
+	put(c, date_line, DATE_LINE);
+	if (!c->keep)
+		PUT(c, "Connection: close\r\n");
+	else if (c->head.minor == 0)
+		PUT(c, "Connection: keep-alive\r\n");
+}
+
+void http_field(struct http_conn *c, const char *name, const char *value)
+{
+	put_text(c, name);
+	PUT(c, ": ");
+	put_text(c, value);
+	PUT(c, "\r\n");
+}
+
+void http_length(struct http_conn *c, const char *type, int64_t length)
+{
+	PUT(c, "Content-Type: ");
+	put_text(c, type);
+	PUT(c, "\r\nContent-Length: ");
+	put_number(c, (uint64_t)length, 10);
+	PUT(c, "\r\n\r\n");
+}
+
+void http_chunked(struct http_conn *c, const char *type)
+{
+	PUT(c, "Content-Type: ");
+	put_text(c, type);
+	PUT(c, "\r\nTransfer-Encoding: chunked\r\n\r\n");
+}
+
+void http_empty(struct http_conn *c)
+{
+	PUT(c, "\r\n");
+}
+
+/* ---- a body -------------------------------------------------------------------------------------------------------- */
+
+bool http_wants_body(const struct http_conn *c)
+{
+	return c->head.method != HTTP_HEAD && !c->broken;
+}
+
+void http_write(struct http_conn *c, const char *data, size_t n)
+{
+	if (!http_wants_body(c))
+		return;
+	if (n <= c->size - c->out)
+		put(c, data, n);
+	else
+		http_send(c, data, n);
+}
+
+void http_write_chunk(struct http_conn *c, const char *data, size_t n)
+{
+	put_number(c, n, 16);
+	PUT(c, "\r\n");
+	http_write(c, data, n);
+	PUT(c, "\r\n");
+}
+
+void http_end_chunks(struct http_conn *c)
+{
+	PUT(c, "0\r\n\r\n");
+}
+
+/* ---- whole responses ----------------------------------------------------------------------------------------------- */
+
+void http_reply(struct http_conn *c, int status, const char *type, const char *body, size_t n)
+{
+	http_begin(c, status);
+	http_length(c, type, (int64_t)n);
+	http_write(c, body, n);
+}
+
+static void reply_reason(struct http_conn *c, int status, const char *allow)
+{
+	const char *reason = reason_of(status);
+	size_t n = strlen(reason);
+	http_begin(c, status);
+	if (allow != NULL)
+		http_field(c, "Allow", allow);
+	http_length(c, "text/plain", (int64_t)n + 1);
+	http_write(c, reason, n);
+	http_write(c, "\n", 1);
+}
+
+void http_error(struct http_conn *c, int status)
+{
+	reply_reason(c, status, NULL);
+}
+
+void http_error_allow(struct http_conn *c, const char *allow)
+{
+	reply_reason(c, 405, allow);
+}
+
+void http_refuse(struct http_conn *c, int status)
+{
+	c->keep = false;
+	if (c->headed)
+		return; /* half a response can't be taken back: it ends here, too short to be taken for whole */
+	c->linger = true;
+	http_error(c, status);
+}
+
+void http_fail(struct http_conn *c, ssize_t result)
+{
+	if (result <= -400)
+		http_refuse(c, (int)-result);
+	else
+		c->broken = true;
+}
