@@ -39,6 +39,9 @@ enum wf_co_flags {
 	WF_CO_ESCAPED = 8, /* a handle was given out: flags are guarded by the lock */
 };
 
+struct wf_scope;
+struct wf_worker;
+
 struct wf_defer {
 	struct wf_defer *next;
 	void (*fn)(void *);
@@ -60,10 +63,17 @@ struct weft_co {
 
 	struct wf_wait wait;
 
+	/* Scopes (scope.h). */
+	struct wf_scope *scope; /* the innermost one it is in; NULL: none */
+	struct wf_scope *home;  /* the one it was put into; the others it has opened itself */
+	struct wf_link scope_link; /* in scope->inside */
+	int own_cancel;         /* by weft_cancel and weft_shutdown; under the lock */
+	void (*on_end)(struct wf_worker *w, struct weft_co *co, int result);
+
 	/* Its life. */
 	uint64_t id;
 	uint64_t creator;
-	struct wf_lock lock; /* guards flags and joiners, if escaped */
+	struct wf_lock lock; /* guards flags and joiners, if escaped; the chain of scopes that it opened; own_cancel */
 	struct wf_waitq joiners;
 	struct wf_defer *defers;
 	void **locals;
@@ -84,8 +94,6 @@ static inline void wf_co_move(struct weft_co *co, enum wf_state to)
 
 /* ---- memory: type-stable slabs, freed with the runtime --------------------------------------------------------------- */
 
-struct wf_worker;
-
 /* A FREE control block, or NULL. */
 struct weft_co *wf_co_alloc(struct wf_worker *w);
 void wf_co_free(struct wf_worker *w, struct weft_co *co);
@@ -100,11 +108,19 @@ void wf_co_free_all(void);
 /* Ends the running coroutine: the part of coro.c that the entry point and weft_exit share. */
 _Noreturn void wf_co_finish(struct weft_co *co, int result);
 
-/* Cancels it: sets the cause, ends its present wait if that can be cancelled. */
-void wf_co_cancel(struct wf_worker *w, struct weft_co *co, int cause);
+/* Makes a detached coroutine; enrol (may be NULL) is called before it runs. 0 or as weft_go. */
+int wf_co_make(weft_fn *fn, void *arg, void (*enrol)(struct weft_co *co, void *arg), void *enrol_arg);
 
-/* Cancels every coroutine there is (daemons_only: these), with one heavy fence for all. */
+void wf_co_name(struct weft_co *co, const char *name);
+
+/* Ends its present wait with -ECANCELED if that can be cancelled. After `cancel` was set, and a heavy fence. */
+void wf_co_end_wait(struct wf_worker *w, struct weft_co *co);
+
+/* scope.c: cancels every coroutine there is; sets the cause in one, without ending its wait; closes the scopes that a coroutine which
+ * ends by weft_exit has open. */
 void wf_cancel_all(struct wf_worker *w);
+void wf_cancel_mark(struct weft_co *co);
+void wf_scopes_unwind(struct weft_co *co);
 
 /* Runs and frees the destructors of local values (local.c). */
 void wf_locals_run(struct weft_co *co);

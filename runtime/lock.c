@@ -9,6 +9,8 @@ enum { SPINS = 64, PAUSES = 8 };
  * two sides use the same fence, and costs nothing where it is not. */
 enum { RECHECK_NS = 2000000 };
 
+wf_u32 wf_lock_sleepers[1 << WF_LOCK_SLEEPERS_BITS];
+
 static bool spin_for(struct wf_lock *lock)
 {
 	for (int i = 0; i < SPINS; i++) {
@@ -22,14 +24,16 @@ static bool spin_for(struct wf_lock *lock)
 
 WF_COLD void wf_lock_slow(struct wf_lock *lock)
 {
+	wf_u32 *sleepers = wf_lock_sleepers_of(lock);
 	while (!spin_for(lock)) {
-		wf_u32_add_full(&lock->sleepers, 1);
+		wf_u32_add_full(sleepers, 1);
 		wf_fence_heavy();
 		wf_os_futex_wait(&lock->word, 1, RECHECK_NS);
-		wf_u32_add_full(&lock->sleepers, -1);
+		wf_u32_add_full(sleepers, -1);
 	}
 }
 
+/* The address is all that is used of the lock, which may be gone: a wake at a place where nobody sleeps does nothing. */
 WF_COLD void wf_unlock_slow(struct wf_lock *lock)
 {
 	wf_os_futex_wake(&lock->word, 1);

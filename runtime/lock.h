@@ -1,11 +1,12 @@
-/* Rank 2. The lock of the runtime: a few dozen instructions at most are run under it, and no switch, system call or
- * allocation. A holder can still lose its CPU, so waiters spin briefly and then sleep on a futex.
+/* Rank 2. The lock of the runtime: a few dozen instructions at most are run under it, and no switch and no allocation (but for the
+ * pools that grow under theirs). A holder can still lose its CPU, so waiters spin briefly and then sleep on a futex.
  *
- * Zero-initialised is unlocked. 8 bytes. Not recursive, not fair. From any thread, on any stack; the caller of wf_lock and the
- * caller of wf_unlock are the same thread.
+ * Zero-initialised is unlocked. 4 bytes. Not recursive, not fair. From any thread, on any stack; the caller of wf_lock and the
+ * caller of wf_unlock are the same thread. The object around it may be freed by whoever takes the lock next: the unlocker does not
+ * touch it after step 1, for sleepers are counted elsewhere, in a small table by address.
  *
  *   unlocker                            sleeper
- *   1 word = 0 (release)                1 sleepers + 1
+ *   1 word = 0 (release)                1 sleepers of this address + 1
  *   2 light fence                       2 heavy fence
  *   3 sleepers? wake one                3 word still 1? sleep (the kernel compares again)
  *
@@ -17,9 +18,19 @@
 #include "os.h"
 
 struct wf_lock {
-	wf_u32 word;     /* 1 while held */
-	wf_u32 sleepers; /* threads that are about to sleep, or asleep */
+	wf_u32 word; /* 1 while held */
 };
+
+enum { WF_LOCK_SLEEPERS_BITS = 6 };
+
+/* Threads that are about to sleep, or asleep, on a lock whose address falls here. Two locks may share a place: then one is woken for
+ * nothing. */
+extern wf_u32 wf_lock_sleepers[1 << WF_LOCK_SLEEPERS_BITS];
+
+static inline wf_u32 *wf_lock_sleepers_of(const struct wf_lock *lock)
+{
+	return &wf_lock_sleepers[(uintptr_t)lock * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WF_LOCK_SLEEPERS_BITS)];
+}
 
 void wf_lock_slow(struct wf_lock *lock);
 void wf_unlock_slow(struct wf_lock *lock);
@@ -53,7 +64,7 @@ static inline void wf_unlock(struct wf_lock *lock)
 	wf_lock_note(-1);
 	wf_u32_store_release(&lock->word, 0); /* pairs with the acquire in wf_lock */
 	wf_fence_light();
-	if (wf_unlikely(wf_u32_load(&lock->sleepers) != 0)) /* relaxed: ordered by the fences above */
+	if (wf_unlikely(wf_u32_load(wf_lock_sleepers_of(lock)) != 0)) /* relaxed: ordered by the fences */
 		wf_unlock_slow(lock);
 }
 

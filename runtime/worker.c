@@ -294,12 +294,13 @@ static void place_collected(struct wf_worker *w)
 static bool sleep_for_proc(struct wf_worker *w)
 {
 	do {
-		if (!enlist(w))
-			return false;
-		if (w->spinning) {
-			w->spinning = false;
+		bool was_spinning = w->spinning;
+		w->spinning = false; /* once it is on the list, whoever hands it a processor sets this */
+		bool stay = enlist(w);
+		if (was_spinning)
 			wf_u32_add_full(&wf_rt.spinning, -1);
-		}
+		if (!stay)
+			return false;
 		wf_fence_full(); /* pairs with the producer's: it sees the idle processor and no spinner, or we see its work */
 		wf_drain_check();
 		bool look = wf_u32_load(&wf_rt.idle_count) != 0 && work_waits();

@@ -4,6 +4,7 @@
  *   time.h     one clock, absolute deadlines
  *   runtime.h  start, stop, processors, statistics
  *   co.h       coroutines: spawn, join, sleep, exit, local values
+ *   scope.h    coroutines that belong together: cancel, deadlines, limits
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -16,5 +17,6 @@
 #include "runtime.h"
 #include "co.h"
 #include "net.h"
+#include "scope.h"
 
 #endif

@@ -1,0 +1,284 @@
+/* The life of a coroutine: making, ending, joining. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "park.h"
+
+enum { ID_BATCH = 1024 };
+
+static wf_word last_id;
+
+/* ---- making one ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t new_id(struct wf_worker *w)
+{
+	if (!w)
+		return wf_add(&last_id, 1) + 1; /* relaxed: only unique */
+	struct wf_proc *p = w->proc;
+	if (wf_unlikely(p->id_next == p->id_end)) {
+		p->id_next = wf_add(&last_id, ID_BATCH) + 1;
+		p->id_end = p->id_next + ID_BATCH;
+	}
+	return p->id_next++;
+}
+
+static int reserve_stack(struct wf_worker *w, unsigned class_index)
+{
+	if (!w || class_index != wf_rt.stack_class)
+		return wf_stack_reserve(class_index, 1);
+	struct wf_proc *p = w->proc;
+	if (wf_unlikely(p->credits == 0) && wf_proc_add_credits(p) != 0)
+		return -ENOMEM;
+	p->credits--;
+	return 0;
+}
+
+static void count_spawn(struct wf_worker *w, bool daemon)
+{
+	if (!w) {
+		if (daemon)
+			wf_add_full(&wf_rt.foreign_daemons, 1);
+		wf_add_full(&wf_rt.foreign_spawned, 1);
+		return;
+	}
+	if (daemon)
+		wf_count(&w->proc->stats.daemons_spawned);
+	wf_count(&w->proc->stats.spawned);
+}
+
+void wf_co_name(struct weft_co *co, const char *name)
+{
+	size_t n = name ? strlen(name) : 0;
+	n = n < WEFT_NAME_SIZE ? n : WEFT_NAME_SIZE - 1;
+	memcpy(co->name, name ? name : "", n);
+	co->name[n] = 0;
+}
+
+struct plan {
+	weft_fn *fn;
+	void *arg;
+	const char *name;
+	unsigned char flags;
+	unsigned char stack_class;
+	void (*enrol)(struct weft_co *co, void *arg); /* puts it where it belongs before it runs; NULL: nowhere */
+	void *enrol_arg;
+};
+
+static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *plan)
+{
+	co->stack = NULL;
+	wf_store(&co->sp, 0);
+	co->fn = plan->fn;
+	co->arg = plan->arg;
+	co->flags = plan->flags;
+	co->stack_class = plan->stack_class;
+	co->id = new_id(w);
+	co->creator = w && w->co ? w->co->id : 0;
+	co->defers = NULL;
+	co->locals = NULL;
+	wf_co_name(co, plan->name);
+	co->own_cancel = 0;
+	co->scope = co->home = NULL;
+	co->on_end = NULL;
+	wf_store(&co->cancel, 0);
+	if (plan->enrol)
+		plan->enrol(co, plan->enrol_arg);
+	wf_co_move(co, WF_STATE_NEW);
+	wf_fence_light(); /* pairs with wf_cancel_all: it sees us, or we see it */
+	if (wf_unlikely(wf_load(&wf_rt.cancel_all) != 0))
+		wf_cancel_mark(co);
+}
+
+/* Makes it, and runs it. */
+static int make(struct weft_co **out, const struct plan *plan)
+{
+	if (!wf_load_acquire(&wf_rt.up)) /* pairs with the release in weft_start */
+		return -EINVAL;
+	struct wf_worker *w = wf_enter_here();
+	struct weft_co *co = wf_co_alloc(w);
+	if (!co || reserve_stack(w, plan->stack_class) != 0) {
+		if (co) {
+			wf_u8_store(&co->state, WF_STATE_DEAD);
+			wf_co_free(w, co);
+		}
+		wf_leave(w);
+		return -ENOMEM;
+	}
+	prepare(w, co, plan);
+	if (out)
+		*out = co;
+	count_spawn(w, plan->flags & WF_CO_DAEMON);
+	wf_ready(w, co);
+	wf_leave(w);
+	return 0;
+}
+
+int wf_co_make(weft_fn *fn, void *arg, void (*enrol)(struct weft_co *co, void *arg), void *enrol_arg)
+{
+	struct plan plan = {.fn = fn, .arg = arg, .flags = WF_CO_DETACHED, .stack_class = (unsigned char)wf_rt.stack_class};
+	plan.enrol = enrol;
+	plan.enrol_arg = enrol_arg;
+	return make(NULL, &plan);
+}
+
+int weft_go(weft_fn *fn, void *arg)
+{
+	return fn ? wf_co_make(fn, arg, NULL, NULL) : -EINVAL;
+}
+
+int weft_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg)
+{
+	if (!fn || (attr && attr->size < sizeof *attr))
+		return -EINVAL;
+	struct plan plan = {.fn = fn, .arg = arg, .stack_class = (unsigned char)wf_rt.stack_class};
+	plan.flags = co ? WF_CO_ESCAPED : WF_CO_DETACHED;
+	if (attr) {
+		plan.name = attr->name;
+		plan.flags = (unsigned char)(plan.flags | (attr->daemon ? WF_CO_DAEMON : 0));
+		int class_index = attr->stack_size ? wf_stack_class(attr->stack_size) : (int)wf_rt.stack_class;
+		if (class_index < 0)
+			return class_index;
+		plan.stack_class = (unsigned char)class_index;
+	}
+	return make(co, &plan);
+}
+
+/* ---- its end --------------------------------------------------------------------------------------------------------- */
+
+static void run_defers(struct weft_co *co)
+{
+	struct wf_defer *d;
+	while ((d = co->defers)) {
+		co->defers = d->next;
+		d->fn(d->arg);
+		free(d);
+	}
+}
+
+/* Tells whoever joins. The control block may be gone when it returns. */
+static void announce_end(struct wf_worker *w, struct weft_co *co)
+{
+	if (!(co->flags & WF_CO_ESCAPED)) {
+		wf_co_free(w, co);
+		return;
+	}
+	wf_lock(&co->lock);
+	co->flags |= WF_CO_ENDED;
+	bool detached = co->flags & WF_CO_DETACHED;
+	struct wf_wait *joiner = wf_waitq_claim(&co->joiners, 0, NULL);
+	wf_unlock(&co->lock);
+	if (detached)
+		wf_co_free(w, co);
+	else if (joiner)
+		wf_wake(w, joiner);
+}
+
+_Noreturn void wf_co_finish(struct weft_co *co, int result)
+{
+	if (co->scope != co->home)
+		wf_fatal("coroutine %llu \"%s\" returned with an open scope", (unsigned long long)co->id, co->name);
+	run_defers(co);
+	wf_locals_run(co);
+	struct wf_worker *w = wf_enter();
+	struct wf_stack *stack = co->stack;
+	bool daemon = co->flags & WF_CO_DAEMON;
+	co->result = result;
+	if (co->on_end)
+		co->on_end(w, co, result);
+	co->stack = NULL;
+	wf_co_move(co, WF_STATE_DEAD);
+	announce_end(w, co);
+	if (daemon)
+		wf_count(&w->proc->stats.daemons_ended);
+	wf_count(&w->proc->stats.ended);
+	wf_switch_from_dead(w, stack);
+}
+
+_Noreturn void weft_exit(int result)
+{
+	struct wf_worker *w = wf_worker_self();
+	if (!w)
+		wf_fatal("weft_exit outside a coroutine");
+	wf_scopes_unwind(w->co);
+	wf_co_finish(w->co, result);
+}
+
+int weft_defer(void (*fn)(void *), void *arg)
+{
+	struct wf_worker *w = wf_worker_self();
+	struct wf_defer *d = w && fn ? malloc(sizeof *d) : NULL;
+	if (!d)
+		return w && fn ? -ENOMEM : -EINVAL;
+	*d = (struct wf_defer){w->co->defers, fn, arg};
+	w->co->defers = d;
+	return 0;
+}
+
+/* ---- joining --------------------------------------------------------------------------------------------------------- */
+
+/* Waits until co has ended. The lock is held at the start and released. */
+static int wait_for_end(struct wf_worker **w, struct weft_co *co, int64_t deadline)
+{
+	if (co->flags & WF_CO_DETACHED || !wf_waitq_empty(&co->joiners)) {
+		wf_unlock(&co->lock);
+		return -EINVAL;
+	}
+	if (co->flags & WF_CO_ENDED) {
+		wf_unlock(&co->lock);
+		return 0;
+	}
+	struct wf_waiter waiter;
+	struct wf_wait *wait = wf_wait_begin(*w, WF_WHY_JOIN, co);
+	wf_waitq_push(&co->joiners, &waiter, wait);
+	wf_unlock(&co->lock);
+	int result = wf_park(w, wait, deadline, WF_CANCELLABLE);
+	if (result < 0) {
+		wf_lock(&co->lock);
+		wf_waitq_remove(&waiter);
+		wf_unlock(&co->lock);
+	}
+	return result;
+}
+
+int weft_join_until(struct weft_co *co, int *result, weft_time deadline)
+{
+	if (!co)
+		return -EINVAL;
+	struct wf_worker *w = wf_enter();
+	int failed = w && w->co == co ? -EDEADLK : wf_cancelled(w);
+	if (failed == 0) {
+		wf_lock(&co->lock);
+		failed = wait_for_end(&w, co, deadline);
+	}
+	if (failed == 0) {
+		if (result)
+			*result = co->result;
+		wf_co_free(w, co);
+	}
+	wf_leave(w);
+	return failed;
+}
+
+int weft_join(struct weft_co *co, int *result)
+{
+	return weft_join_until(co, result, WEFT_NEVER);
+}
+
+int weft_detach(struct weft_co *co)
+{
+	if (!co)
+		return -EINVAL;
+	struct wf_worker *w = wf_enter_here();
+	wf_lock(&co->lock);
+	bool allowed_now = !(co->flags & WF_CO_DETACHED) && wf_waitq_empty(&co->joiners);
+	bool ended = co->flags & WF_CO_ENDED;
+	if (allowed_now)
+		co->flags |= WF_CO_DETACHED;
+	wf_unlock(&co->lock);
+	if (allowed_now && ended)
+		wf_co_free(w, co);
+	wf_leave(w);
+	return allowed_now ? 0 : -EINVAL;
+}
