@@ -29,7 +29,8 @@ mv "$work/first" "$work/moved"
 prefix=$work/moved
 libdir=$(dirname "$(find "$prefix" -name libweft.a)")
 
-step "no absolute path in what was installed" sh -c "! grep -rlI -e '$build' -e '$source' -e '$work/first' '$prefix'"
+step "no absolute path in what was installed" \
+	sh -c "! grep -rIE '(^|[\"= ;])($build|$source|$work)/' '$prefix'"
 
 step "find_package: configure" "$cmake" -S "$here" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc"
 step "find_package: build" "$cmake" --build "$work/consumer"
