@@ -37,6 +37,7 @@ enum wf_co_flags {
 	WF_CO_DAEMON = 2,
 	WF_CO_ENDED = 4,
 	WF_CO_ESCAPED = 8, /* a handle was given out: flags are guarded by the lock */
+	WF_CO_JOINING = 16, /* somebody joins it, or has */
 };
 
 struct wf_scope;
@@ -74,7 +75,7 @@ struct weft_co {
 	uint64_t id;
 	uint64_t creator;
 	struct wf_lock lock; /* guards flags and joiners, if escaped; the chain of scopes that it opened; own_cancel */
-	struct wf_waitq joiners;
+	struct wf_waitq joiners; /* who waits for its end: the joiner, and observers */
 	struct wf_defer *defers;
 	void **locals;
 	char name[WEFT_NAME_SIZE];

@@ -157,22 +157,27 @@ static void run_defers(struct weft_co *co)
 	}
 }
 
-/* Tells whoever joins. The control block may be gone when it returns. */
+/* Tells whoever joins, and whoever looks on (select.c). The control block may be gone when it returns: from the unlock on it is the
+ * joiner's. */
 static void announce_end(struct wf_worker *w, struct weft_co *co)
 {
 	if (!(co->flags & WF_CO_ESCAPED)) {
 		wf_co_free(w, co);
 		return;
 	}
+	struct wf_list woken = {0};
+	struct wf_waiter *waiter;
 	wf_lock(&co->lock);
 	co->flags |= WF_CO_ENDED;
 	bool detached = co->flags & WF_CO_DETACHED;
-	struct wf_wait *joiner = wf_waitq_claim(&co->joiners, 0, NULL);
+	while (wf_waitq_claim(&co->joiners, 0, &waiter)) {
+		waiter->wait->result = waiter->index;
+		wf_list_push(&woken, &waiter->link);
+	}
 	wf_unlock(&co->lock);
 	if (detached)
 		wf_co_free(w, co);
-	else if (joiner)
-		wf_wake(w, joiner);
+	wf_wake_all(w, &woken);
 }
 
 _Noreturn void wf_co_finish(struct weft_co *co, int result)
@@ -221,15 +226,16 @@ int weft_defer(void (*fn)(void *), void *arg)
 /* Waits until co has ended. The lock is held at the start and released. */
 static int wait_for_end(struct wf_worker **w, struct weft_co *co, int64_t deadline)
 {
-	if (co->flags & WF_CO_DETACHED || !wf_waitq_empty(&co->joiners)) {
+	if (co->flags & (WF_CO_DETACHED | WF_CO_JOINING)) {
 		wf_unlock(&co->lock);
 		return -EINVAL;
 	}
+	co->flags |= WF_CO_JOINING;
 	if (co->flags & WF_CO_ENDED) {
 		wf_unlock(&co->lock);
 		return 0;
 	}
-	struct wf_waiter waiter;
+	struct wf_waiter waiter = {.index = 0};
 	struct wf_wait *wait = wf_wait_begin(*w, WF_WHY_JOIN, co);
 	wf_waitq_push(&co->joiners, &waiter, wait);
 	wf_unlock(&co->lock);
@@ -237,6 +243,7 @@ static int wait_for_end(struct wf_worker **w, struct weft_co *co, int64_t deadli
 	if (result < 0) {
 		wf_lock(&co->lock);
 		wf_waitq_remove(&waiter);
+		co->flags &= (unsigned char)~WF_CO_JOINING;
 		wf_unlock(&co->lock);
 	}
 	return result;
@@ -272,7 +279,7 @@ int weft_detach(struct weft_co *co)
 		return -EINVAL;
 	struct wf_worker *w = wf_enter_here();
 	wf_lock(&co->lock);
-	bool allowed_now = !(co->flags & WF_CO_DETACHED) && wf_waitq_empty(&co->joiners);
+	bool allowed_now = !(co->flags & (WF_CO_DETACHED | WF_CO_JOINING)) && wf_waitq_empty(&co->joiners);
 	bool ended = co->flags & WF_CO_ENDED;
 	if (allowed_now)
 		co->flags |= WF_CO_DETACHED;

@@ -263,7 +263,7 @@ void wf_wake_all(struct wf_worker *w, struct wf_list *list)
 {
 	struct wf_link *l;
 	bool former = w && w->batch;
-	if (w)
+	if (w && list->head.next != list->head.prev)
 		w->batch = true;
 	while ((l = wf_list_pop(list)))
 		wf_wake(w, wf_container_of(l, struct wf_waiter, link)->wait);

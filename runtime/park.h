@@ -90,7 +90,8 @@ struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct w
  * object and the waiter may be gone when it returns. */
 void wf_wake(struct wf_worker *w, struct wf_wait *wait);
 
-/* The same for many at once, linked through wf_waiter.link in `list`. */
+/* The same for many at once, linked through wf_waiter.link in `list`: they run in that order, after what is runnable already. One
+ * alone is woken as wf_wake does. */
 void wf_wake_all(struct wf_worker *w, struct wf_list *list);
 
 /* Whether the caller must not wait any more: 0 or -ECANCELED. w NULL: 0. */

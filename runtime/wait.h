@@ -78,7 +78,7 @@ struct wf_waiter {
 	struct wf_wait *wait;
 	uintptr_t ticket; /* the claim word of this wait, in phase PARKING */
 	void *data;       /* what the object needs: an element's address, a weight */
-	int index;        /* which case of a select */
+	int index;        /* what the object must know of it: which case of a select (select.c), a role */
 };
 
 struct wf_waitq {
