@@ -78,7 +78,7 @@ static void remove_locked(struct wf_timers *heap, struct wf_timer *t)
 		if (rest)
 			heap->root = meld(heap->root, rest);
 	}
-	wf_store(&t->heap, 0); /* relaxed: read again under the lock */
+	wf_store_release(&t->heap, 0); /* pairs with the acquire in wf_timer_disarm: from here on the timer is its owner's */
 }
 
 /* ---- the interface ------------------------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ bool wf_timer_arm(struct wf_timers *heap, struct wf_timer *timer)
 
 bool wf_timer_disarm(struct wf_timer *timer)
 {
-	struct wf_timers *heap = wf_load_ptr(&timer->heap); /* relaxed: decided under the lock */
+	struct wf_timers *heap = wf_load_ptr_acquire(&timer->heap); /* pairs with remove_locked; else decided under the lock */
 	if (!heap)
 		return false;
 	wf_lock(&heap->lock);
@@ -123,11 +123,11 @@ int wf_timers_run(struct wf_timers *heap, int64_t now)
 			wf_unlock(&heap->lock);
 			break;
 		}
-		remove_locked(heap, t);
-		publish_next_locked(heap);
 		wf_timer_fn *fire = t->fire;
 		void *owner = t->owner;
 		uintptr_t arg = t->arg;
+		remove_locked(heap, t); /* last: the owner may use it again at once */
+		publish_next_locked(heap);
 		wf_unlock(&heap->lock);
 		fire(owner, arg);
 		fired++;
