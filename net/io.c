@@ -38,8 +38,8 @@ static int set_vector(struct io *io, const struct iovec *iov, size_t count)
 	return 0;
 }
 
-/* A descriptor that blocks and knows no MSG_DONTWAIT, such as a terminal, is tried only when poll(2) says that it is ready, and outside
- * the gate: somebody else can be faster. Returns whether to try. */
+/* A descriptor that blocks and knows no MSG_DONTWAIT, such as a terminal, is tried only when poll(2) says that it is ready, and
+ * outside the gate: somebody else can be faster. Returns whether to try. */
 static bool try_begin(struct wf_turn *turn)
 {
 	if (wf_likely(!(turn->kind & WF_DESC_BLOCKS)))
@@ -282,7 +282,8 @@ ssize_t weft_send(int fd, const void *buf, size_t n, int flags)
 
 ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
 {
-	struct io io = { .buf = (void *)(uintptr_t)buf, .n = n, .flags = flags, .addr = (struct sockaddr *)(uintptr_t)to, .len = &len };
+	struct sockaddr *addr = (struct sockaddr *)(uintptr_t)to;
+	struct io io = { .buf = (void *)(uintptr_t)buf, .n = n, .flags = flags, .addr = addr, .len = &len };
 	return transmit(fd, &io, try_send);
 }
 

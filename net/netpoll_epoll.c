@@ -1,7 +1,7 @@
 /* The poller on Linux: one epoll instance, every descriptor in it once, edge-triggered, both directions.
  *
- * An event carries number and seq of its descriptor; polldesc.c drops those of files that are gone. (A file that others share stays in
- * the set when its number is closed here.)
+ * An event carries number and seq of its descriptor; polldesc.c drops those of files that are gone. (A file that others share
+ * stays in the set when its number is closed here.)
  *
  * Break: an eventfd, level-triggered, and a flag, so that at most one write is under way.
  *   wf_netpoll_break                        a poll that may block

@@ -342,8 +342,8 @@ int wf_desc_close(struct wf_worker *w, int fd)
 	return open ? 0 : -EBADF;
 }
 
-/* Waits until the last user of a RELEASING descriptor has woken us. False: the number was taken over meanwhile. Entered with the lock,
- * left with it. */
+/* Waits until the last user of a RELEASING descriptor has woken us. False: the number was taken over meanwhile. Entered with the
+ * lock, left with it. */
 static bool await_users_locked(struct wf_worker **w, struct wf_desc *d, struct wf_list *woken)
 {
 	struct wf_waiter waiter;

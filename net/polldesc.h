@@ -1,6 +1,6 @@
 /* Rank 6. What weft knows about a descriptor.
  *
- *   a *side*   reading or writing. On each, one coroutine at a time is at work: it *has the turn*; the others queue for it (turn.h).
+ *   a *side*   reading or writing. One coroutine at a time is at work on it: it *has the turn*; others queue for it (turn.h).
  *   an *edge*  the poller's word that a side may have become ready. It is kept (ready) or goes to whoever has the turn and waits.
  *   a *user*   a coroutine or thread between entering and leaving a descriptor; the last one out of a closed one closes the number.
  *
@@ -60,8 +60,8 @@ struct wf_name {
 	char path[];
 };
 
-/* Lives in a table by number, is never given back while the runtime runs, and starts as zeroes. All of it is guarded by the lock, but
- * for the timers' insides. */
+/* Lives in a table by number, is never given back while the runtime runs, and starts as zeroes. All of it is guarded by the lock,
+ * but for the timers' insides. */
 struct wf_desc {
 	struct wf_lock lock;
 	unsigned seq;        /* which of the files that had this number */
@@ -106,8 +106,8 @@ static inline bool wf_is_past(int64_t deadline)
 	return wf_unlikely(deadline != WF_TIME_NEVER) && deadline <= wf_os_now();
 }
 
-/* Sees to it that the side's timer fires at its deadline or before. True: the caller passes the deadline on to wf_timer_armed, without
- * the lock. */
+/* Sees to it that the side's timer fires at its deadline or before. True: the caller passes the deadline on to wf_timer_armed,
+ * without the lock. */
 bool wf_desc_arm_locked(struct wf_worker *w, struct wf_desc *d, enum wf_dir dir);
 
 /* What is left of a descriptor that was forgotten; fd -1: nothing. */
@@ -126,13 +126,13 @@ void wf_claim_all(struct wf_waitq *queue, int result, struct wf_list *woken);
 
 /* ---- the poller's side (netpoll_*.c) -------------------------------------------------------------------------------- */
 
-/* Tells the poller about fd, both directions, edges only; an edge comes for what is ready already. What it was told about the same file
- * under this number before is replaced. As epoll_ctl(2). */
+/* Tells the poller about fd, both directions, edges only; an edge comes for what is ready already. What it was told about the same
+ * file under this number before is replaced. As epoll_ctl(2). */
 int wf_netpoll_add(int fd, unsigned seq);
 void wf_netpoll_remove(int fd);
 
-/* An event: the sides that may be ready, and whether it was one of those after which short reads mean nothing. Adds claimed waiters to
- * *woken. */
+/* An event: the sides that may be ready, and whether it was one of those after which short reads mean nothing. Adds claimed
+ * waiters to *woken. */
 void wf_desc_event(int fd, unsigned seq, unsigned dirs, bool ending, struct wf_list *woken);
 
 #endif

@@ -43,13 +43,14 @@ int weft_socket(int domain, int type, int protocol)
 
 /* ---- listen --------------------------------------------------------------------------------------------------------- */
 
-/* Whether a path is a unix socket on which nobody listens. */
+/* Whether a path is a unix socket that no process has. The probe is of another type than what we look for, so that a living
+ * listener refuses it (-EPROTOTYPE) rather than find it among its connections. */
 static bool is_stale(const struct wf_addr *addr)
 {
 	struct stat st;
 	if (wf_os_path_stat(wf_addr_path(addr), &st) < 0 || !S_ISSOCK(st.st_mode))
 		return false;
-	int probe = wf_os_socket(AF_UNIX, SOCK_STREAM, 0);
+	int probe = wf_os_socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (probe < 0)
 		return false;
 	int r = wf_os_connect(probe, &addr->any, addr->len);

@@ -30,8 +30,8 @@ enum wf_turn_flags {
 	WF_TURN_TRY = 2,    /* what is asked for shows no edge: try, ready or not */
 };
 
-/* Enters fd, gets the turn on one side, and waits until a try is worth it. -EBADF, -ETIMEDOUT, -ECANCELED, -EAGAIN, or the error left
- * by the last call: the caller is out again then. Parks. */
+/* Enters fd, gets the turn on one side, and waits until a try is worth it. -EBADF, -ETIMEDOUT, -ECANCELED, -EAGAIN, or the error
+ * left by the last call: the caller is out again then. Parks. */
 int wf_turn_take(struct wf_turn *turn, int fd, enum wf_dir dir, enum wf_reason why, unsigned flags);
 
 /* After a try gave -EAGAIN: waits until another one is worth it. The same errors; the turn is kept. */
@@ -40,9 +40,9 @@ int wf_turn_wait(struct wf_turn *turn);
 /* Where no edge will come: waits ns nanoseconds. 0, or errors as above. */
 int wf_turn_pause(struct wf_turn *turn, int64_t ns);
 
-/* When descriptors or memory have run out: waits until weft has closed a descriptor, but not longer than a pause which doubles each time
- * (wf_turn_fed: from 5 ms again). closed: wf_closed_count() before the try that failed. 0: one was closed, -EAGAIN: the pause is over,
- * or errors as above. */
+/* When descriptors or memory have run out: waits until weft has closed a descriptor, but not longer than a pause which doubles
+ * each time (wf_turn_fed: from 5 ms again). closed: wf_closed_count() before the try that failed. 0: one was closed, -EAGAIN: the
+ * pause is over, or errors as above. */
 int wf_turn_starve(struct wf_turn *turn, uintptr_t closed);
 void wf_turn_fed(struct wf_turn *turn);
 uintptr_t wf_closed_count(void);
@@ -54,12 +54,12 @@ void wf_turn_set_deadline(struct wf_turn *turn, int64_t deadline);
 /* Sets O_NONBLOCK on a socket that came without it, until it is released: for calls that can't be told otherwise. */
 int wf_turn_unblock(struct wf_turn *turn);
 
-/* Gives the turn to the next in the queue and leaves. drained: nothing is left, as far as the last try could see; error: what the next
- * call is to return, 0 for nothing. */
+/* Gives the turn to the next in the queue and leaves. drained: nothing is left, as far as the last try could see; error: what the
+ * next call is to return, 0 for nothing. */
 void wf_turn_end(struct wf_turn *turn, bool drained, int error);
 
-/* Enters fd without a turn: turn->fd stays the same file until wf_desc_leave. Takes over the worker and the gate. -EBADF: the gate is left
- * already. */
+/* Enters fd without a turn: turn->fd stays the same file until wf_desc_leave. Takes over the worker and the gate. -EBADF: the gate
+ * is left already. */
 int wf_desc_enter(struct wf_turn *turn, struct wf_worker *w, int fd);
 void wf_desc_leave(struct wf_turn *turn);
 

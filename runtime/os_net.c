@@ -65,8 +65,6 @@ static void block_sigpipe(sigset_t *old)
 
 static void unblock_sigpipe(const sigset_t *old, ssize_t result)
 {
-	if (sigismember(old, SIGPIPE))
-		return;
 	if (result == -EPIPE) {
 		sigset_t set;
 		sigemptyset(&set);
@@ -74,7 +72,8 @@ static void unblock_sigpipe(const sigset_t *old, ssize_t result)
 		while (sigtimedwait(&set, NULL, &(struct timespec){ 0, 0 }) < 0 && errno == EINTR)
 			;
 	}
-	pthread_sigmask(SIG_SETMASK, old, NULL);
+	if (!sigismember(old, SIGPIPE))
+		pthread_sigmask(SIG_SETMASK, old, NULL);
 }
 
 static WF_NOINLINE ssize_t write_raw(int fd, const void *buf, size_t n)

@@ -1,5 +1,5 @@
-/* Rank 2. The system calls behind descriptors. As os.h has it: a result or a negative errno value, never inlined into a function that
- * switches, restarted after a signal. Those marked (sleeps) can block the thread; the caller leaves the gate around them. */
+/* Rank 2. The system calls behind descriptors. As os.h has it: a result or a negative errno value, never inlined into a function
+ * that switches, restarted after a signal. Those marked (sleeps) can block the thread; the caller leaves the gate around them. */
 #ifndef WF_OS_NET_H
 #define WF_OS_NET_H
 

@@ -47,9 +47,10 @@ WEFT_API WEFT_NODISCARD int weft_socket(int domain, int type, int protocol);
 WEFT_API WEFT_NODISCARD int weft_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 /* Makes a descriptor from elsewhere known to weft, which then owns it until weft_close or weft_release. A socket keeps its
- * O_NONBLOCK flag as it is; a pipe is made non-blocking until it is released; a terminal never is. A number that is known
- * already is taken to be a new file: whoever still waits under the old one gets -EBADF. Never parks. -EBADF, -ENOMEM;
- * -EPERM: a file that can't be polled (a regular file). */
+ * O_NONBLOCK flag as it is until weft_accept, weft_connect or weft_sendfile need it; a pipe is made non-blocking at once; a
+ * terminal never is. Closing, releasing and the end of the runtime (which leaves descriptors open) set the flag back. A number
+ * that is known already is taken to be a new file: whoever still waits under the old one gets -EBADF. Never parks. -EBADF,
+ * -ENOMEM; -EPERM: a file that can't be polled (a regular file). */
 WEFT_API WEFT_NODISCARD int weft_adopt(int fd);
 
 /* Takes fd away from weft without closing it; waiters get -EBADF. Parks until nobody is inside. Returns fd, or -EBADF. */
@@ -57,15 +58,16 @@ WEFT_API WEFT_NODISCARD int weft_release(int fd);
 
 /* ---- reading and writing ------------------------------------------------------------------------------------------ */
 
-/* Reads what there is, at least one byte; 0 at the end of file, and at once for n == 0. Parks. Errors as read(2). */
+/* Reads what there is, at least one byte; 0 at the end of file, and at once for n == 0 (where messages keep their bounds, the
+ * recv forms take an empty or cut one instead). Parks; with MSG_DONTWAIT in flags -EAGAIN instead. Errors as read(2). */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buf, size_t n);
 WEFT_API WEFT_NODISCARD ssize_t weft_readv(int fd, const struct iovec *iov, int count);
 WEFT_API WEFT_NODISCARD ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
 WEFT_API WEFT_NODISCARD ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len);
 WEFT_API WEFT_NODISCARD ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags);
 
-/* Writes all of it. When stopped midway the result is the short count, and the error comes from the next call. Parks. Errors as
- * write(2). */
+/* Writes all of it. When stopped midway the result is the short count, and the error comes from the next call. Parks; with
+ * MSG_DONTWAIT in flags it stops midway, or with -EAGAIN, instead. Errors as write(2). */
 WEFT_API WEFT_NODISCARD ssize_t weft_write(int fd, const void *buf, size_t n);
 WEFT_API WEFT_NODISCARD ssize_t weft_writev(int fd, const struct iovec *iov, int count);
 WEFT_API WEFT_NODISCARD ssize_t weft_send(int fd, const void *buf, size_t n, int flags);
@@ -77,14 +79,14 @@ WEFT_API WEFT_NODISCARD ssize_t weft_sendmsg(int fd, const struct msghdr *msg, i
 WEFT_API WEFT_NODISCARD int weft_read_full(int fd, void *buf, size_t n, size_t *done);
 WEFT_API WEFT_NODISCARD int weft_write_all(int fd, const void *buf, size_t n, size_t *done);
 
-/* Copies up to n bytes of the file in, from offset on, to out. The count moved; fewer than n at the end of the file, or when stopped
+/* Copies up to n bytes of the file in, from offset on, to out. The count moved; fewer than n at its end, or when stopped
  * midway. Parks while out is full; reading the file may block the thread. */
 WEFT_API WEFT_NODISCARD int64_t weft_sendfile(int out, int in, int64_t offset, size_t n);
 
 /* ---- waiting, deadlines, closing ---------------------------------------------------------------------------------- */
 
 /* Waits until fd may be readable or writable: the ready directions (a hint), -ETIMEDOUT, or -EAGAIN with WEFT_NOW. fd need not be
- * known to weft. Parks. */
+ * known to weft; if it is, its deadlines hold too. Parks. */
 WEFT_API WEFT_NODISCARD int weft_wait_fd(int fd, unsigned dirs, weft_time deadline);
 
 /* Sets the point after which calls in these directions fail with -ETIMEDOUT, those that wait now included. It holds for every
