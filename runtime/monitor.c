@@ -42,6 +42,7 @@ static struct {
 	struct {
 		uint64_t dispatches; /* at the last sample */
 		int64_t since;       /* when the count last changed */
+		unsigned tail;       /* of its ring */
 	} seen[WEFT_MAXPROCS_LIMIT];
 } monitor;
 
@@ -76,7 +77,8 @@ static void doze(int64_t ns)
 static int64_t stuck_ns(struct wf_proc *p, int64_t now)
 {
 	uint64_t dispatches = wf_load(&p->stats.dispatches);
-	if (monitor.seen[p->index].dispatches != dispatches || p->state != WF_PROC_RUNNING) {
+	bool on_its_way = p->state == WF_PROC_RUNNING && !p->worker; /* to a worker that is being found for it */
+	if (monitor.seen[p->index].dispatches != dispatches || p->state != WF_PROC_RUNNING || on_its_way) {
 		monitor.seen[p->index].dispatches = dispatches;
 		monitor.seen[p->index].since = now;
 		return 0;
@@ -96,9 +98,12 @@ static bool work_for_anybody(int64_t now)
 	return wf_u32_load(&wf_rt.global_count) != 0 || poller_is_stale(now);
 }
 
+/* Something in its ring was there at the last sample already, or a timer is overdue. */
 static bool waits_behind(const struct wf_proc *p, int64_t now)
 {
-	return wf_runq_length(&p->runq) > 0 || wf_timers_next(&p->timers) < now - SAMPLE_NS;
+	unsigned head = wf_u32_load(&p->runq.head), former = monitor.seen[p->index].tail;
+	monitor.seen[p->index].tail = wf_u32_load(&p->runq.tail);
+	return (int)(former - head) > 0 || wf_timers_next(&p->timers) < now - SAMPLE_NS;
 }
 
 /* Takes the processor if its worker is outside the runtime and something waits: for it, or for anybody and no other is idle. */
@@ -108,7 +113,7 @@ static bool take_locked(struct wf_proc *p, bool busy)
 	wf_store(&w->request, WF_REQUEST_TAKEN); /* pairs with the look in wf_enter */
 	wf_fence_heavy();
 	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
-	if (outside && (busy || p->next)) {
+	if (outside && (busy || p->next || p->fresh_count > 0)) {
 		w->proc = NULL;
 		wf_count(&wf_rt.handoffs);
 		return true;
