@@ -110,7 +110,7 @@ static int make(struct weft_co **out, const struct plan *plan)
 	if (out)
 		*out = co;
 	count_spawn(w, plan->flags & WF_CO_DAEMON);
-	wf_ready(w, co);
+	wf_ready_new(w, co);
 	wf_leave(w);
 	return 0;
 }

@@ -20,6 +20,12 @@ struct wf_worker;
 /* A dispatch so long (on average) pays for waking another worker, which costs both sides about 30 us together. */
 enum { WF_LONG_NS = 50000 };
 
+#ifdef WEFT_STRESS
+enum { WF_FRESH_MAX = 2 };
+#else
+enum { WF_FRESH_MAX = 64 };
+#endif
+
 /* ---- processor ----------------------------------------------------------------------------------------------------- */
 
 enum wf_proc_state {
@@ -36,9 +42,11 @@ struct wf_proc_stats {
 
 struct wf_proc {
 	/* The owner's. */
-	struct weft_co *next;  /* run-next: what the running coroutine made runnable last; thieves never see it */
+	struct weft_co *next;  /* run-next: what was woken last; thieves never see it */
+	struct weft_co *fresh[WF_FRESH_MAX]; /* made since the last look around; the newest runs first; thieves never see them */
+	unsigned fresh_count;
 	int next_left;         /* how many more times in a row it may go before the ring */
-	int next_age;          /* entries of the running coroutine that found it waiting while a processor was idle */
+	int private_age;       /* entries of the running coroutine that found next or fresh waiting while a processor was idle */
 	int countdown;         /* dispatches until the owner looks around: global queue, poller, timers */
 	int countdown_from;
 	int64_t looked_at;     /* when it last did; ns */

@@ -14,7 +14,7 @@ enum {
 	LOOK_MIN = 1,         /* dispatches between two looks, at least and at most */
 	LOOK_MAX = 1024,
 	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
-	NEXT_AGE_MAX = 4,     /* entries that may find run-next waiting while a processor is idle */
+	PRIVATE_AGE_MAX = 4,  /* entries that may find private work waiting while a processor is idle */
 	GLOBAL_BATCH = 128,
 	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
 	PREFETCH_STACK = 3, /* ... and, once that is here, the top of the stack */
@@ -138,6 +138,8 @@ struct weft_co *wf_pick_next(struct wf_worker *w)
 	}
 	p->next_left = NEXT_MAX;
 	w->budget = WF_BUDGET;
+	if (p->fresh_count > 0)
+		return p->fresh[--p->fresh_count];
 	co = wf_runq_pop_owner(&p->runq);
 	if (wf_unlikely(!co)) {
 		p->backlog_since = 0;
@@ -166,16 +168,29 @@ static void pace(struct wf_proc *p, int64_t now)
 	p->looked_at = now;
 }
 
+/* Moves run-next and the n oldest of the fresh ones to the ring, where thieves see them. */
+static void make_public(struct wf_worker *w, unsigned n)
+{
+	struct wf_proc *p = w->proc;
+	struct weft_co *next = p->next;
+	p->next = NULL;
+	if (next)
+		wf_ring_push(w, next);
+	for (unsigned i = 0; i < n; i++)
+		wf_ring_push(w, p->fresh[i]);
+	p->fresh_count -= n;
+	for (unsigned i = 0; i < p->fresh_count; i++)
+		p->fresh[i] = p->fresh[i + n];
+}
+
 /* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. */
 static WF_COLD void retire(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
-	struct weft_co *co = p->next;
-	p->next = NULL;
-	while (co || (co = wf_runq_pop_owner(&p->runq))) {
+	struct weft_co *co;
+	make_public(w, p->fresh_count);
+	while ((co = wf_runq_pop_owner(&p->runq)))
 		wf_global_push(co, co, 1);
-		co = NULL;
-	}
 	wf_wake_worker();
 }
 
@@ -199,6 +214,7 @@ void wf_look_around(struct wf_worker *w)
 		wf_netpoll_wait(w, 0);
 	}
 	w->batch = former;
+	make_public(w, p->fresh_count);
 	if (wf_unlikely(!wf_u32_load(&p->runq.shared)) && wf_u32_load(&wf_rt.proc_count) > 1)
 		wf_runq_share_owner(&p->runq);
 	if (!p->backlog_since && wf_runq_length(&p->runq) > 0)
@@ -252,21 +268,33 @@ void wf_ready(struct wf_worker *w, struct weft_co *co)
 	if (!w->batch) {
 		struct weft_co *former = p->next;
 		p->next = co;
-		p->next_age = 0;
+		p->private_age = 0;
 		co = former;
 	}
 	if (co)
 		wf_ring_push(w, co);
 }
 
-WF_COLD void wf_next_waits(struct wf_worker *w)
+void wf_ready_new(struct wf_worker *w, struct weft_co *co)
+{
+	struct wf_proc *p = w ? w->proc : NULL;
+	if (wf_unlikely(!p)) {
+		ready_elsewhere(w, co);
+		return;
+	}
+	if (wf_unlikely(p->fresh_count == WF_FRESH_MAX))
+		make_public(w, WF_FRESH_MAX / 2);
+	p->fresh[p->fresh_count++] = co;
+	p->private_age = 0;
+}
+
+WF_COLD void wf_private_waits(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
-	if (++p->next_age < NEXT_AGE_MAX)
+	if (++p->private_age < PRIVATE_AGE_MAX)
 		return;
-	struct weft_co *co = p->next;
-	p->next = NULL;
-	wf_ring_push(w, co);
+	p->private_age = 0;
+	make_public(w, p->fresh_count);
 	wake_for_backlog(p);
 }
 
@@ -321,7 +349,7 @@ static inline __attribute__((always_inline)) struct wf_worker *yield(struct wf_w
 {
 	struct wf_proc *p = w->proc;
 	p->next_left = 0; /* whoever yields wants all others to go first */
-	if (p->countdown > 0 && !p->next && wf_runq_length(&p->runq) == 0) {
+	if (p->countdown > 0 && !p->next && p->fresh_count == 0 && wf_runq_length(&p->runq) == 0) {
 		p->countdown--;
 		w->budget = WF_BUDGET;
 		return w;

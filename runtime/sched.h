@@ -36,7 +36,7 @@ enum { WF_COST_CALL = 1, WF_COST_SYSCALL = 16, WF_BUDGET = 1024 };
 struct wf_worker *wf_enter_slow(struct wf_worker *w);
 struct wf_worker *wf_enter_here_slow(struct wf_worker *w);
 void wf_budget_spent(struct wf_worker **w);
-void wf_next_waits(struct wf_worker *w);
+void wf_private_waits(struct wf_worker *w);
 
 static inline struct wf_worker *wf_enter(void)
 {
@@ -47,8 +47,8 @@ static inline struct wf_worker *wf_enter(void)
 	wf_fence_light();
 	if (wf_unlikely(wf_load(&w->request) != 0))
 		return wf_enter_slow(w);
-	if (wf_unlikely(w->proc->next != NULL) && wf_u32_load(&wf_rt.idle_count) != 0) /* relaxed: a policy */
-		wf_next_waits(w);
+	if (wf_unlikely(wf_u32_load(&wf_rt.idle_count) != 0) && (w->proc->next || w->proc->fresh_count > 0)) /* relaxed: a policy */
+		wf_private_waits(w);
 	return w;
 }
 
@@ -85,6 +85,10 @@ void wf_yield_inside(struct wf_worker **w);
 /* Makes a coroutine runnable: next on this processor (it inherits what is left of the running one's budget), or, without a
  * processor, at the end of the global queue. Wakes another worker where the rules say so. */
 void wf_ready(struct wf_worker *w, struct weft_co *co);
+
+/* The same for a new one: until the next look around the newest run first, so that a tree of spawns is walked depth first, with few
+ * stacks. */
+void wf_ready_new(struct wf_worker *w, struct weft_co *co);
 
 /* The heap for timers armed by the caller: its processor's, or that of processor 0 for plain threads. */
 struct wf_timers *wf_timers_here(struct wf_worker *w);
