@@ -446,12 +446,16 @@ static void discard_worker(struct wf_worker *w)
 int wf_worker_start(struct wf_proc *p)
 {
 	struct wf_worker *w = new_worker(p);
-	int result = w ? wf_os_thread_start(&w->thread, "weft", worker_main, w) : -ENOMEM;
-	if (result == 0)
-		return 0;
-	if (w)
+	struct wf_os_thread thread;
+	int result = w ? wf_os_thread_start(&thread, "weft", worker_main, w) : -ENOMEM;
+	if (w && result < 0)
 		discard_worker(w);
 	wf_lock(&wf_rt.lock);
+	if (result == 0) {
+		w->thread = thread; /* from now on it can be joined and freed */
+		wf_unlock(&wf_rt.lock);
+		return 0;
+	}
 	put_idle_locked(p);
 	wf_unlock(&wf_rt.lock);
 	return result;
@@ -472,6 +476,18 @@ void wf_worker_hand(struct wf_proc *p)
 		wf_u32_add_full(&wf_rt.spinning, -1);
 }
 
+/* Takes one off the list: *w, NULL if whoever starts it is not done with it yet. False: none is left. */
+static bool take_last_worker(struct wf_worker **w)
+{
+	wf_lock(&wf_rt.lock);
+	struct wf_worker *first = wf_rt.all_workers;
+	*w = first && first->thread.handle ? first : NULL;
+	if (*w)
+		wf_rt.all_workers = first->all_next;
+	wf_unlock(&wf_rt.lock);
+	return first != NULL;
+}
+
 void wf_workers_stop(void)
 {
 	wf_lock(&wf_rt.lock);
@@ -482,9 +498,11 @@ void wf_workers_stop(void)
 	}
 	wf_unlock(&wf_rt.lock);
 	wf_netpoll_break();
-	while (wf_rt.all_workers) {
-		struct wf_worker *w = wf_rt.all_workers;
-		wf_rt.all_workers = w->all_next;
+	for (struct wf_worker *w; take_last_worker(&w);) {
+		if (!w) {
+			wf_os_sched_yield();
+			continue;
+		}
 		wf_os_thread_join(w->thread);
 		free(w);
 	}
