@@ -32,12 +32,17 @@ enum wf_state {
 	WF_STATES
 };
 
+/* Fixed at birth. */
+enum wf_co_kind {
+	WF_CO_DAEMON = 1,
+	WF_CO_ESCAPED = 2, /* a handle was given out: its end takes the lock */
+};
+
+/* Under the lock. */
 enum wf_co_flags {
-	WF_CO_DETACHED = 1, /* nobody joins it; for weft_go from birth, so that its end needs no lock */
-	WF_CO_DAEMON = 2,
-	WF_CO_ENDED = 4,
-	WF_CO_ESCAPED = 8, /* a handle was given out: flags are guarded by the lock */
-	WF_CO_JOINING = 16, /* somebody joins it, or has */
+	WF_CO_DETACHED = 1, /* nobody joins it */
+	WF_CO_ENDED = 2,
+	WF_CO_JOINING = 4, /* somebody joins it, or has */
 };
 
 struct wf_scope;
@@ -58,7 +63,8 @@ struct weft_co {
 	void *arg;
 	wf_word cancel;         /* 0, or the cause (a negative errno value) with which waiting calls fail from now on; sticky */
 	wf_u8 state;            /* enum wf_state; written by its owner, read by anybody */
-	unsigned char flags;    /* enum wf_co_flags */
+	unsigned char kind;     /* enum wf_co_kind */
+	unsigned char flags;    /* enum wf_co_flags; only for escaped ones */
 	unsigned char stack_class;
 	int result;
 

@@ -60,7 +60,7 @@ struct plan {
 	weft_fn *fn;
 	void *arg;
 	const char *name;
-	unsigned char flags;
+	unsigned char kind;
 	unsigned char stack_class;
 	void (*enrol)(struct weft_co *co, void *arg); /* puts it where it belongs before it runs; NULL: nowhere */
 	void *enrol_arg;
@@ -72,7 +72,8 @@ static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *
 	wf_store(&co->sp, 0);
 	co->fn = plan->fn;
 	co->arg = plan->arg;
-	co->flags = plan->flags;
+	co->kind = plan->kind;
+	co->flags = 0;
 	co->stack_class = plan->stack_class;
 	co->id = new_id(w);
 	co->creator = w && w->co ? w->co->id : 0;
@@ -109,7 +110,7 @@ static int make(struct weft_co **out, const struct plan *plan)
 	prepare(w, co, plan);
 	if (out)
 		*out = co;
-	count_spawn(w, plan->flags & WF_CO_DAEMON);
+	count_spawn(w, plan->kind & WF_CO_DAEMON);
 	wf_ready_new(w, co);
 	wf_leave(w);
 	return 0;
@@ -117,7 +118,7 @@ static int make(struct weft_co **out, const struct plan *plan)
 
 int wf_co_make(weft_fn *fn, void *arg, void (*enrol)(struct weft_co *co, void *arg), void *enrol_arg)
 {
-	struct plan plan = {.fn = fn, .arg = arg, .flags = WF_CO_DETACHED, .stack_class = (unsigned char)wf_rt.stack_class};
+	struct plan plan = {.fn = fn, .arg = arg, .stack_class = (unsigned char)wf_rt.stack_class};
 	plan.enrol = enrol;
 	plan.enrol_arg = enrol_arg;
 	return make(NULL, &plan);
@@ -133,10 +134,10 @@ int weft_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, v
 	if (!fn || (attr && attr->size < sizeof *attr))
 		return -EINVAL;
 	struct plan plan = {.fn = fn, .arg = arg, .stack_class = (unsigned char)wf_rt.stack_class};
-	plan.flags = co ? WF_CO_ESCAPED : WF_CO_DETACHED;
+	plan.kind = co ? WF_CO_ESCAPED : 0;
 	if (attr) {
 		plan.name = attr->name;
-		plan.flags = (unsigned char)(plan.flags | (attr->daemon ? WF_CO_DAEMON : 0));
+		plan.kind = (unsigned char)(plan.kind | (attr->daemon ? WF_CO_DAEMON : 0));
 		int class_index = attr->stack_size ? wf_stack_class(attr->stack_size) : (int)wf_rt.stack_class;
 		if (class_index < 0)
 			return class_index;
@@ -161,7 +162,7 @@ static void run_defers(struct weft_co *co)
  * joiner's. */
 static void announce_end(struct wf_worker *w, struct weft_co *co)
 {
-	if (!(co->flags & WF_CO_ESCAPED)) {
+	if (!(co->kind & WF_CO_ESCAPED)) {
 		wf_co_free(w, co);
 		return;
 	}
@@ -188,7 +189,7 @@ _Noreturn void wf_co_finish(struct weft_co *co, int result)
 	wf_locals_run(co);
 	struct wf_worker *w = wf_enter();
 	struct wf_stack *stack = co->stack;
-	bool daemon = co->flags & WF_CO_DAEMON;
+	bool daemon = co->kind & WF_CO_DAEMON;
 	co->result = result;
 	if (co->on_end)
 		co->on_end(w, co, result);
