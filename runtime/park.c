@@ -267,6 +267,6 @@ void wf_wake_all(struct wf_worker *w, struct wf_list *list)
 		w->batch = true;
 	while ((l = wf_list_pop(list)))
 		wf_wake(w, wf_container_of(l, struct wf_waiter, link)->wait);
-	if (many)
+	if (w)
 		w->batch = former;
 }
