@@ -1,8 +1,10 @@
 /* Many connections at once, every byte checked. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "net_util.h"
 
@@ -93,4 +95,9 @@ static int possible(int count)
 
 CO_TEST(echo_tcp) { echo_with(NULL, possible(test_scaled(CONNECTIONS))); }
 
-CO_TEST(echo_unix) { echo_with("unix:@weft-test-echo", possible(test_scaled(CONNECTIONS))); }
+CO_TEST(echo_unix)
+{
+	char addr[64];
+	snprintf(addr, sizeof addr, "unix:@weft-test-echo-%d", (int)getpid()); /* tests run at the same time */
+	echo_with(addr, possible(test_scaled(CONNECTIONS)));
+}

@@ -16,7 +16,7 @@ enum { GRACE_SECONDS = 2 }; /* for a case that hangs, to tell where */
 
 enum verdict { PASSED, FAILED, SKIPPED, VERDICTS };
 
-/* There when the test links the library. */
+/* There when the test uses the runtime. */
 extern __attribute__((weak)) void weft_dump(int fd);
 
 /* Sanitizers ask for these by name; the environment (TSAN_OPTIONS and so on) goes before them. */
