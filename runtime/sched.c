@@ -183,8 +183,7 @@ static void make_public(struct wf_worker *w, unsigned n)
 		p->fresh[i] = p->fresh[i + n];
 }
 
-/* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. */
-static WF_COLD void retire(struct wf_worker *w)
+WF_COLD void wf_retire(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
 	struct weft_co *co;
@@ -222,7 +221,7 @@ void wf_look_around(struct wf_worker *w)
 	wake_for_backlog(p);
 	wf_drain_check();
 	if (wf_unlikely(wf_u32_load(&p->retire) != 0))
-		retire(w);
+		wf_retire(w);
 }
 
 /* ---- making runnable ----------------------------------------------------------------------------------------------- */

@@ -69,6 +69,10 @@ void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co);
 /* Global queue, poller and timers, and whether others should be woken for what waits here. */
 void wf_look_around(struct wf_worker *w);
 
+/* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. Called again in the scheduler's
+ * context, since the commit of the coroutine that was left comes after the first time. */
+void wf_retire(struct wf_worker *w);
+
 /* Adds to the end of the own ring, or, when it is full, of the global queue. */
 void wf_ring_push(struct wf_worker *w, struct weft_co *co);
 

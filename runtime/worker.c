@@ -395,7 +395,11 @@ static void run(struct wf_worker *w)
 	for (;;) {
 		if (!w->proc && !sleep_for_proc(w))
 			return;
-		struct weft_co *co = wf_u32_load(&w->proc->retire) ? NULL : find_work(w);
+		struct weft_co *co = NULL;
+		if (wf_u32_load(&w->proc->retire))
+			wf_retire(w);
+		else
+			co = find_work(w);
 		if (co)
 			wf_switch_from_scheduler(w, co);
 		else if (!sleep_for_proc(w))
