@@ -1,7 +1,6 @@
 /* The life of a coroutine: making, ending, joining. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "check.h"
 #include "park.h"
@@ -50,9 +49,9 @@ static void count_spawn(struct wf_worker *w, bool daemon)
 
 void wf_co_name(struct weft_co *co, const char *name)
 {
-	size_t n = name ? strlen(name) : 0;
-	n = n < WEFT_NAME_SIZE ? n : WEFT_NAME_SIZE - 1;
-	memcpy(co->name, name ? name : "", n);
+	size_t n = 0;
+	for (; name && n < WEFT_NAME_SIZE - 1 && name[n]; n++)
+		co->name[n] = name[n];
 	co->name[n] = 0;
 }
 
@@ -158,6 +157,16 @@ static void run_defers(struct weft_co *co)
 	}
 }
 
+/* Claims one who waits for the end, NULL: none. Whoever joins has index 0; a select hears which of its cases it is. */
+static struct wf_waiter *claim_watcher(struct weft_co *co)
+{
+	struct wf_waiter *waiter;
+	if (!wf_waitq_claim(&co->joiners, 0, &waiter))
+		return NULL;
+	waiter->wait->result = waiter->index;
+	return waiter;
+}
+
 /* Tells whoever joins, and whoever looks on (select.c). The control block may be gone when it returns: from the unlock on it is the
  * joiner's. */
 static void announce_end(struct wf_worker *w, struct weft_co *co)
@@ -166,19 +175,20 @@ static void announce_end(struct wf_worker *w, struct weft_co *co)
 		wf_co_free(w, co);
 		return;
 	}
-	struct wf_list woken = {0};
-	struct wf_waiter *waiter;
+	struct wf_list others = {0};
 	wf_lock(&co->lock);
 	co->flags |= WF_CO_ENDED;
 	bool detached = co->flags & WF_CO_DETACHED;
-	while (wf_waitq_claim(&co->joiners, 0, &waiter)) {
-		waiter->wait->result = waiter->index;
-		wf_list_push(&woken, &waiter->link);
-	}
+	struct wf_waiter *first = claim_watcher(co), *more;
+	while (!wf_waitq_empty(&co->joiners) && (more = claim_watcher(co)))
+		wf_list_push(&others, &more->link);
 	wf_unlock(&co->lock);
 	if (detached)
 		wf_co_free(w, co);
-	wf_wake_all(w, &woken);
+	if (first)
+		wf_wake(w, first->wait);
+	if (wf_unlikely(!wf_list_empty(&others)))
+		wf_wake_all(w, &others);
 }
 
 _Noreturn void wf_co_finish(struct weft_co *co, int result)
