@@ -193,6 +193,17 @@ WF_COLD void wf_retire(struct wf_worker *w)
 	wf_wake_worker();
 }
 
+/* The processor's own, and those left on processors that were given up, which no owner looks at. */
+static void run_timers(struct wf_proc *p, int64_t now)
+{
+	unsigned made = wf_procs_made();
+	int fired = wf_timers_run(&p->timers, now);
+	for (unsigned i = wf_u32_load(&wf_rt.proc_count); wf_unlikely(i < made); i++)
+		fired += wf_timers_run(&wf_proc_at(i)->timers, now);
+	if (fired)
+		wf_count_by(&p->stats.timers_fired, (uintptr_t)fired);
+}
+
 void wf_look_around(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
@@ -205,8 +216,7 @@ void wf_look_around(struct wf_worker *w)
 		if (co)
 			wf_ring_push(w, co);
 	}
-	if (wf_timers_next(&p->timers) <= now)
-		wf_count_by(&p->stats.timers_fired, (uintptr_t)wf_timers_run(&p->timers, now));
+	run_timers(p, now);
 	if (wf_netpoll_active()) {
 		wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
 		wf_count(&p->stats.polls);
