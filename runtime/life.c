@@ -265,6 +265,7 @@ int weft_join_until(struct weft_co *co, int *result, weft_time deadline)
 	if (!co)
 		return -EINVAL;
 	struct wf_worker *w = wf_enter();
+	wf_charge(&w, WF_COST_CALL);
 	int failed = w && w->co == co ? -EDEADLK : wf_cancelled(w);
 	if (failed == 0) {
 		wf_lock(&co->lock);

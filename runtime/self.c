@@ -13,6 +13,7 @@ int weft_cancelled(void)
 int weft_sleep_until(weft_time when)
 {
 	struct wf_worker *w = wf_enter();
+	wf_charge(&w, WF_COST_CALL);
 	int result = wf_cancelled(w);
 	if (result == 0 && when > wf_os_now()) {
 		struct wf_wait *wait = wf_wait_begin(w, WF_WHY_SLEEP, NULL);
