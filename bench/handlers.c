@@ -1,5 +1,5 @@
-/* handlers [US [COUNT [CLIENTS]]]: clients that each ask for COUNT / CLIENTS pieces of work, one after the other; each piece is a coroutine that
- * computes for US microseconds. Pieces per second: what processors share. */
+/* handlers [US [COUNT [CLIENTS]]]: clients that each ask for COUNT / CLIENTS pieces of work, one after the other; each piece is
+ * a coroutine that computes for US microseconds. Pieces per second: what processors share. */
 #include "bench.h"
 
 static long us, count, clients;

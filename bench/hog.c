@@ -1,5 +1,6 @@
-/* hog [HOGS [BLOCKED]]: a coroutine wakes every millisecond on a fixed schedule for 3 s, while HOGS others run loops without calls and BLOCKED others
- * sit in read(2) on an empty pipe; how late it was: median, 99th percentile and maximum in us, of those after the first 100. */
+/* hog [HOGS [BLOCKED]]: a coroutine wakes every millisecond on a fixed schedule for 3 s, while HOGS others run loops without
+ * calls and BLOCKED others sit in read(2) on an empty pipe; how late it was: median, 99th percentile and maximum in us, of
+ * those after the first 100. */
 #include "bench.h"
 
 #include <unistd.h>

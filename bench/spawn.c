@@ -1,5 +1,5 @@
-/* spawn [COUNT [BATCH]]: coroutines with an empty body, made in batches, each batch joined before the next; ns per coroutine. BATCH 1: made and
- * joined one at a time. */
+/* spawn [COUNT [BATCH]]: coroutines with an empty body, made in batches, each batch joined before the next; ns per coroutine.
+ * BATCH 1: made and joined one at a time. */
 #include "bench.h"
 
 static long count, batch;

@@ -37,7 +37,8 @@ void wf_co_move_checked(struct weft_co *co, enum wf_state to)
 {
 	enum wf_state from = wf_u8_load(&co->state);
 	if (!(allowed[from] & 1u << to))
-		wf_fatal("coroutine %llu can't go from %s to %s", (unsigned long long)co->id, wf_state_name(from), wf_state_name(to));
+		wf_fatal("coroutine %llu can't go from %s to %s", (unsigned long long)co->id, wf_state_name(from),
+			 wf_state_name(to));
 }
 
 /* ---- control blocks -------------------------------------------------------------------------------------------------- */

@@ -123,8 +123,8 @@ void wf_co_name(struct weft_co *co, const char *name);
 /* Ends its present wait with -ECANCELED if that can be cancelled. After `cancel` was set, and a heavy fence. */
 void wf_co_end_wait(struct wf_worker *w, struct weft_co *co);
 
-/* scope.c: cancels every coroutine there is; sets the cause in one, without ending its wait; closes the scopes that a coroutine which
- * ends by weft_exit has open. */
+/* scope.c: cancels every coroutine there is; sets the cause in one, without ending its wait; closes the scopes that a coroutine
+ * which ends by weft_exit has open. */
 void wf_cancel_all(struct wf_worker *w);
 void wf_cancel_mark(struct weft_co *co);
 void wf_scopes_unwind(struct weft_co *co);

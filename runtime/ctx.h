@@ -5,8 +5,8 @@
 #include "../arch/arch.h"
 #include "atomic.h"
 
-/* Saves the caller's context, leaving its stack pointer in *save, and goes on with the context whose stack pointer is `to`. Returns,
- * when somebody switches back, the `arg` which they passed. */
+/* Saves the caller's context, leaving its stack pointer in *save, and goes on with the context whose stack pointer is `to`.
+ * Returns, when somebody switches back, the `arg` which they passed. */
 void *wf_ctx_switch(wf_word *save, void *to, void *arg);
 
 /* Saves the caller's context likewise and calls entry(arg) at the top of another stack; `top` is 16-byte aligned. entry never

@@ -17,7 +17,7 @@ static bool on_fault(uintptr_t address, void *context)
 	if (!stack || address >= (uintptr_t)stack->low)
 		return false;
 	const struct weft_co *co = wf_load_ptr(&stack->owner);
-	wf_report("stack overflow in coroutine %llu%s%s%s: fault at %#llx, stack [%#llx, %#llx), %llu KiB usable", 
+	wf_report("stack overflow in coroutine %llu%s%s%s: fault at %#llx, stack [%#llx, %#llx), %llu KiB usable",
 		  co ? (unsigned long long)co->id : 0ull, co && co->name[0] ? " \"" : "", co ? co->name : "",
 		  co && co->name[0] ? "\"" : "", (unsigned long long)address, (unsigned long long)(uintptr_t)stack->low,
 		  (unsigned long long)(uintptr_t)stack->top, (unsigned long long)(stack->top - stack->low + 1023) / 1024);

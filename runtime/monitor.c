@@ -1,8 +1,8 @@
-/* Every millisecond while any processor runs, the monitor looks for what waits although a processor is idle: a ring whose owner does
- * not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. A processor whose coroutine
- * has not come back for SLICE_NS is taken from its worker, if something waits for it, and given to another one; the worker keeps its
- * thread and its coroutine, and finds out at its next entry. While nothing runs the monitor sleeps for good: an idle program has no
- * periodic wake.
+/* Every millisecond while any processor runs, the monitor looks for what waits although a processor is idle: a ring whose owner
+ * does not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. A processor whose
+ * coroutine has not come back for SLICE_NS is taken from its worker, if something waits for it, and given to another one; the
+ * worker keeps its thread and its coroutine, and finds out at its next entry. While nothing runs the monitor sleeps for good:
+ * an idle program has no periodic wake.
  *
  *   worker (sched.h)                             monitor, under rt.lock
  *   enter: 1 inside = 1                          1 request = TAKEN

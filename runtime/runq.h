@@ -32,7 +32,8 @@ struct wf_runq {
 /* Entries, at some moment. Any thread. */
 static inline unsigned wf_runq_length(const struct wf_runq *q)
 {
-	unsigned head = wf_u32_load_acquire(&q->head); /* acquire: keeps the load of tail after it, so that the difference is never negative */
+	/* acquire: keeps the load of tail after it, so that the difference is never negative */
+	unsigned head = wf_u32_load_acquire(&q->head);
 	return wf_u32_load(&q->tail) - head;
 }
 
@@ -80,7 +81,8 @@ struct weft_co *wf_runq_steal_any(struct wf_runq *into, struct wf_runq *from, un
  * owner, when the ring is full. */
 unsigned wf_runq_half_owner(struct wf_runq *q, struct weft_co **batch);
 
-/* The entry `ahead` places behind the oldest; there are more than that. For prefetching only: a thief may have it by now. The owner. */
+/* The entry `ahead` places behind the oldest; there are more than that. For prefetching only: a thief may have it by now. The
+ * owner. */
 static inline struct weft_co *wf_runq_peek_owner(const struct wf_runq *q, unsigned ahead)
 {
 	return wf_load_ptr(&q->slot[(wf_u32_load(&q->head) + ahead) % WF_RUNQ_SIZE]);

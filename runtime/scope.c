@@ -61,8 +61,8 @@ static struct wf_scope *lock_unshielded(struct wf_scope *s)
 	return s;
 }
 
-/* Calls visit for every coroutine in the tree below top, whose lock is held, with the locks of all scopes on the way down held. Walks
- * without recursion: scopes may nest deeper than stacks reach. */
+/* Calls visit for every coroutine in the tree below top, whose lock is held, with the locks of all scopes on the way down held.
+ * Walks without recursion: scopes may nest deeper than stacks reach. */
 static void walk_locked(struct wf_worker *w, struct wf_scope *top, visit_fn *visit)
 {
 	struct wf_scope *s = top;

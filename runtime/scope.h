@@ -1,12 +1,12 @@
 /* Rank 5. A scope, inside.
  *
  * Scopes and coroutines form a tree. A coroutine is *inside* exactly one scope, its innermost one (or none), and is on that scope's
- * list; a scope is on the list of the scope it was opened in. What a coroutine's waiting calls look at is one word, its own `cancel`;
- * whoever cancels walks the tree below and writes it into every coroutine that is not behind a shield, then, after a heavy fence,
- * ends their waits. So an unused scope costs a waiting call a load and a compare.
+ * list; a scope is on the list of the scope it was opened in. What a coroutine's waiting calls look at is one word, its own
+ * `cancel`; whoever cancels walks the tree below and writes it into every coroutine that is not behind a shield, then, after a
+ * heavy fence, ends their waits. So an unused scope costs a waiting call a load and a compare.
  *
- * Locks, outermost first: the control block's lock of a coroutine (guards the chain of scopes that it has open), then scopes from the
- * outside in (each guards its lists, its cause, and the counts of its coroutines). */
+ * Locks, outermost first: the control block's lock of a coroutine (guards the chain of scopes that it has open), then scopes
+ * from the outside in (each guards its lists, its cause, and the counts of its coroutines). */
 #ifndef WF_SCOPE_H
 #define WF_SCOPE_H
 

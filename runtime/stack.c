@@ -125,7 +125,8 @@ static void complain_once(void)
 	if (!wf_u32_cas_full(&said, 0, 1))
 		return;
 	if (wf_os_guard_kind() == WF_GUARD_MPROTECT)
-		wf_report("no more stacks: each guard needs two kernel mappings here; raise vm.max_map_count (sysctl), or use Linux 6.13");
+		wf_report("no more stacks: each guard needs two kernel mappings here; raise vm.max_map_count (sysctl), "
+			  "or use Linux 6.13");
 	else
 		wf_report("no more stacks: no address space or memory left for them");
 }

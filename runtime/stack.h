@@ -4,9 +4,9 @@
  *   | guard, 64 KiB, never accessible | usable, grows down as it is touched | colour, 0-15 lines |
  *                                     ^ low                                 ^ top
  *
- * Slots come in classes by size (a power of two), and a class gets them in regions of up to 1 GiB: one kernel mapping each where the
- * kernel has light guards. Tops are shifted by 0 to 15 cache lines, slot by slot: otherwise the first lines of all stacks
- * compete for the same few sets of the first-level cache.
+ * Slots come in classes by size (a power of two), and a class gets them in regions of up to 1 GiB: one kernel mapping each
+ * where the kernel has light guards. Tops are shifted by 0 to 15 cache lines, slot by slot: otherwise the first lines of all
+ * stacks compete for the same few sets of the first-level cache.
  *
  * A coroutine gets its stack when it first runs and gives it back when it ends, so that coroutines which never wait all run on the
  * same few warm stacks. So that the first run cannot fail, making a coroutine reserves a slot: for each class

@@ -45,7 +45,8 @@ static inline void *wf_jump(struct wf_worker *w, wf_word *save, struct wf_san_fi
 }
 
 /* Leaves `from` for `to` (NULL: the scheduler); returns when `from` goes on, with the worker it goes on with. */
-static inline struct wf_worker *wf_switch(struct wf_worker *w, struct weft_co *from, struct weft_co *to, wf_commit_fn *commit, void *arg)
+static inline struct wf_worker *wf_switch(struct wf_worker *w, struct weft_co *from, struct weft_co *to,
+					  wf_commit_fn *commit, void *arg)
 {
 	struct wf_san_fiber *fiber = &from->stack->fiber;
 	wf_assert(wf_locks_held() == 0);
@@ -69,8 +70,8 @@ void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co);
 /* Global queue, poller and timers, and whether others should be woken for what waits here. */
 void wf_look_around(struct wf_worker *w);
 
-/* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. Called again in the scheduler's
- * context, since the commit of the coroutine that was left comes after the first time. */
+/* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. Called again in the
+ * scheduler's context, since the commit of the coroutine that was left comes after the first time. */
 void wf_retire(struct wf_worker *w);
 
 /* Adds to the end of the own ring, or, when it is full, of the global queue. */

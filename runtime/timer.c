@@ -4,7 +4,8 @@
 
 static void publish_next_locked(struct wf_timers *heap)
 {
-	wf_store_release(&heap->next_when, (uintptr_t)(heap->root ? heap->root->when : WF_TIME_NEVER)); /* a hint to wf_timers_next */
+	/* a hint to wf_timers_next */
+	wf_store_release(&heap->next_when, (uintptr_t)(heap->root ? heap->root->when : WF_TIME_NEVER));
 }
 
 void wf_timers_init(struct wf_timers *heap)

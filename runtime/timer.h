@@ -49,7 +49,8 @@ int wf_timers_run(struct wf_timers *heap, int64_t now);
 
 static inline int64_t wf_timers_next(const struct wf_timers *heap)
 {
-	return (int64_t)wf_load(&heap->next_when); /* relaxed: a hint; who sleeps on it orders it by the fences of docs/protocols.md */
+	/* relaxed: a hint; who sleeps on it orders it by the fences of docs/protocols.md */
+	return (int64_t)wf_load(&heap->next_when);
 }
 
 /* Walks the heap and checks order, links and next_when; for tests and debug builds. The caller holds the lock. */

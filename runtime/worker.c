@@ -182,7 +182,8 @@ static struct wf_proc *take_idle_locked(struct wf_worker *w)
 static void hold(struct wf_worker *w, struct wf_proc *p)
 {
 	w->proc = p;
-	wf_store(&w->request, WF_REQUEST_NONE); /* relaxed: the monitor writes it under rt.lock, after it saw us own the processor */
+	/* relaxed: the monitor writes it under rt.lock, after it saw us own the processor */
+	wf_store(&w->request, WF_REQUEST_NONE);
 	p->looked_at = wf_os_now();             /* it was not busy meanwhile */
 	p->countdown = p->countdown_from = 0;
 	p->backlog_since = 0;
@@ -257,7 +258,8 @@ static struct wf_proc *delist(struct wf_worker *w, bool look)
 static void sleep_in_poller(struct wf_worker *w)
 {
 	wf_store(&wf_rt.poll_until, (uintptr_t)next_timer());
-	wf_fence_full(); /* pairs with those of wf_timer_armed and wake_poller_for_timers: they see poll_until, or we see the timer */
+	/* pairs with those of wf_timer_armed and wake_poller_for_timers: they see poll_until, or we see the timer */
+	wf_fence_full();
 	int64_t when = next_timer(), left = when == WF_TIME_NEVER ? -1 : when - wf_os_now();
 	wf_netpoll_wait(w, when != WF_TIME_NEVER && left < 0 ? 0 : left);
 	wf_store(&wf_rt.poll_until, 0); /* relaxed: nobody sleeps by it */

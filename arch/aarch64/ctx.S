@@ -4,9 +4,9 @@
  * description holds for the other stack, since every parked stack has the same frame. wf_ctx_start's frame on the new stack says
  * that the return address is undefined, which is where unwinders and debuggers end.
  *
- * Pointer authentication: paciasp is the first and autiasp the last act, at the same stack pointer, so the signature fits again when
- * the context goes on. Both are hints that older processors skip; paciasp is also a landing pad for BTI. No return address is ever
- * forged: a new stack is entered by blr. */
+ * Pointer authentication: paciasp is the first and autiasp the last act, at the same stack pointer, so the signature fits again
+ * when the context goes on. Both are hints that older processors skip; paciasp is also a landing pad for BTI. No return address
+ * is ever forged: a new stack is entered by blr. */
 #include "ctx.h"
 
 #ifdef __APPLE__

@@ -17,8 +17,8 @@ struct weft_config {
 	int maxprocs;      /* processors, 1..WEFT_MAXPROCS_LIMIT.  WEFT_MAXPROCS, else GOMAXPROCS, else affinity and cgroup quota */
 	size_t stack_size; /* usable bytes of a coroutine's stack; the guard comes on top.  WEFT_STACK, e.g. 192K or 1M */
 	int64_t spin_ns;   /* how long a worker without work looks around before it sleeps; 0 with one processor.  WEFT_SPIN_US */
-	bool handoff;      /* take the processor from a coroutine that has not come back for 10 ms (default true).  WEFT_HANDOFF=0 */
-	bool watch_stack_overflow; /* install the SIGSEGV/SIGBUS handler that names a coroutine whose stack ran out (default true) */
+	bool handoff;      /* take the processor from a coroutine that has not come back for 10 ms (default).  WEFT_HANDOFF=0 */
+	bool watch_stack_overflow; /* a SIGSEGV/SIGBUS handler names the coroutine whose stack ran out (default) */
 };
 
 /* Counters since the runtime started, summed over processors without stopping any: each is exact, but they were not read at
