@@ -61,7 +61,7 @@ static struct thread_node *new_node(void)
 	return node;
 }
 
-static WF_OPAQUE struct wf_wait *thread_wait(void)
+WF_OPAQUE struct wf_wait *wf_thread_wait(void)
 {
 	if (!thread_node) {
 		pthread_once(&node_key_once, make_node_key);
@@ -73,22 +73,9 @@ static WF_OPAQUE struct wf_wait *thread_wait(void)
 
 /* ---- the waiter's side --------------------------------------------------------------------------------------------- */
 
-struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason why, const void *object)
-{
-	struct wf_wait *wait = w ? &w->co->wait : thread_wait();
-	uintptr_t ticket = wf_wait_ticket(wait) + (1 << WF_PHASE_BITS);
-	wf_u8_store(&wait->why, (unsigned char)why);
-	wf_store(&wait->object, (uintptr_t)object);
-	wf_u32_store(&wait->thread_woken, 0);
-	/* relaxed: wakers find the ticket in a queue, under its lock, or by the fences of cancel */
-	wf_store(&wait->claim, ticket | WF_PARKING);
-	return wait;
-}
-
 void wf_wait_abandon(struct wf_wait *wait)
 {
-	/* relaxed: at most a canceller has the ticket, and it finds nothing to do */
-	wf_store(&wait->claim, wf_wait_ticket(wait) | WF_IDLE);
+	wf_store(&wait->claim, wf_wait_ticket(wait) | WF_IDLE); /* relaxed: at most a canceller has the ticket, and it finds nothing to do */
 }
 
 /* Ends one's own wait before the switch. False: a waker was faster. */
@@ -123,8 +110,7 @@ void wf_park_commit(struct wf_worker *w, void *arg)
 	struct weft_co *co = wait->co;
 	uintptr_t ticket = wf_wait_ticket(wait);
 	wf_co_move(co, WF_STATE_PARKED);
-	/* release: the context; pairs with wf_claim */
-	if (wf_likely(wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED)))
+	if (wf_likely(wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED))) /* release: the context; pairs with wf_claim */
 		return;
 	if (wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) /* release: the context; pairs with wf_wake */
 		return;
@@ -175,25 +161,6 @@ int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, e
 	return WF_PARK_SWITCH;
 }
 
-static void fill_waiter(struct wf_waiter *waiter, struct wf_wait *wait)
-{
-	waiter->link = (struct wf_link){NULL, NULL};
-	waiter->wait = wait;
-	waiter->ticket = wf_wait_ticket(wait);
-}
-
-void wf_waitq_push(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait)
-{
-	fill_waiter(waiter, wait);
-	wf_list_push(&queue->list, &waiter->link);
-}
-
-void wf_waitq_push_front(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait)
-{
-	fill_waiter(waiter, wait);
-	wf_list_push_front(&queue->list, &waiter->link);
-}
-
 bool wf_waitq_remove(struct wf_waiter *waiter)
 {
 	if (!wf_link_queued(&waiter->link))
@@ -202,14 +169,9 @@ bool wf_waitq_remove(struct wf_waiter *waiter)
 	return true;
 }
 
-int wf_cancelled(const struct wf_worker *w)
-{
-	return w && wf_unlikely(wf_load(&w->co->cancel) != 0) ? -ECANCELED : 0; /* relaxed: sticky; a late look is an early call */
-}
-
 /* ---- the waker's side ---------------------------------------------------------------------------------------------- */
 
-bool wf_claim(struct wf_wait *wait, uintptr_t ticket, intptr_t result)
+bool wf_claim_slow(struct wf_wait *wait, uintptr_t ticket, intptr_t result)
 {
 	for (;;) {
 		uintptr_t now = wf_load(&wait->claim); /* relaxed: confirmed by the CAS */
@@ -247,13 +209,12 @@ static void wake_thread(struct wf_wait *wait)
 	wf_os_futex_wake(&wait->thread_woken, 1);
 }
 
-void wf_wake(struct wf_worker *w, struct wf_wait *wait)
+void wf_wake_slow(struct wf_worker *w, struct wf_wait *wait)
 {
 	uintptr_t claim = wf_load(&wait->claim); /* relaxed: CLAIMED is final until we act; EARLY is confirmed by the CAS */
 	uintptr_t ticket = claim & ~WF_PHASE_MASK;
-	/* release: result and data; pairs with wf_park_commit */
 	if ((claim & WF_PHASE_MASK) == WF_EARLY &&
-	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN))
+	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN)) /* release: result and data; pairs with wf_park_commit */
 		return;
 	if (!wait->co) {
 		wake_thread(wait);

@@ -22,6 +22,7 @@
 #ifndef WF_PARK_H
 #define WF_PARK_H
 
+#include <errno.h>
 #include <limits.h>
 
 #include "switch.h"
@@ -36,17 +37,30 @@ enum wf_park_flags {
 
 /* ---- the waiter's side --------------------------------------------------------------------------------------------- */
 
-/* Takes the next ticket of the caller's node (of the thread's own node when w is NULL): from now on it can be claimed. Never
- * fails. Followed by wf_park or, if nothing was queued after all, by wf_wait_abandon. */
-struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason why, const void *object);
-
-/* Ends a wait that was begun and never queued anywhere. */
-void wf_wait_abandon(struct wf_wait *wait);
+/* The node of a plain thread. */
+struct wf_wait *wf_thread_wait(void);
 
 static inline uintptr_t wf_wait_ticket(const struct wf_wait *wait)
 {
 	return wf_load(&wait->claim) & ~WF_PHASE_MASK; /* relaxed: the owner's own word; only its phase can change under it */
 }
+
+/* Takes the next ticket of the caller's node (of the thread's own node when w is NULL): from now on it can be claimed. Never
+ * fails. Followed by wf_park or, if nothing was queued after all, by wf_wait_abandon. */
+static inline struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason why, const void *object)
+{
+	struct wf_wait *wait = wf_likely(w != NULL) ? &w->co->wait : wf_thread_wait();
+	uintptr_t ticket = wf_wait_ticket(wait) + (1 << WF_PHASE_BITS);
+	wf_u8_store(&wait->why, (unsigned char)why);
+	wf_store(&wait->object, (uintptr_t)object);
+	wf_u32_store(&wait->thread_woken, 0);
+	/* relaxed: wakers find the ticket in a queue, under its lock, or by the fences of cancel */
+	wf_store(&wait->claim, ticket | WF_PARKING);
+	return wait;
+}
+
+/* Ends a wait that was begun and never queued anywhere. */
+void wf_wait_abandon(struct wf_wait *wait);
 
 /* Whether the wait really needs a switch: WF_PARK_SWITCH, with the deadline armed; else its result. A plain thread waits in it. */
 int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags);
@@ -69,8 +83,19 @@ static inline int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t de
 }
 
 /* Fills *waiter for this wait and puts it at the end (the front) of the queue. The object's lock is held. */
-void wf_waitq_push(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait);
-void wf_waitq_push_front(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait);
+static inline void wf_waitq_push(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait)
+{
+	waiter->wait = wait;
+	waiter->ticket = wf_wait_ticket(wait);
+	wf_list_push(&queue->list, &waiter->link);
+}
+
+static inline void wf_waitq_push_front(struct wf_waitq *queue, struct wf_waiter *waiter, struct wf_wait *wait)
+{
+	waiter->wait = wait;
+	waiter->ticket = wf_wait_ticket(wait);
+	wf_list_push_front(&queue->list, &waiter->link);
+}
 
 /* Takes a waiter out unless a waker did. True if it was still queued. The object's lock is held. */
 bool wf_waitq_remove(struct wf_waiter *waiter);
@@ -79,8 +104,19 @@ static inline bool wf_waitq_empty(const struct wf_waitq *queue) { return wf_list
 
 /* ---- the waker's side ---------------------------------------------------------------------------------------------- */
 
+/* The rarer halves of wf_claim and wf_wake. */
+bool wf_claim_slow(struct wf_wait *wait, uintptr_t ticket, intptr_t result);
+void wf_wake_slow(struct wf_worker *w, struct wf_wait *wait);
+
 /* Tries to end the wait that this ticket belongs to, with this result. True: the caller owns the waiter and must call wf_wake. */
-bool wf_claim(struct wf_wait *wait, uintptr_t ticket, intptr_t result);
+static inline bool wf_claim(struct wf_wait *wait, uintptr_t ticket, intptr_t result)
+{
+	/* acquire: the saved context; pairs with wf_park_commit */
+	if (wf_unlikely(!wf_cas_full(&wait->claim, ticket | WF_PARKED, ticket | WF_CLAIMED)))
+		return wf_claim_slow(wait, ticket, result);
+	wait->result = result;
+	return true;
+}
 
 /* Takes waiters off the front until one can be claimed; NULL when none can. *waiter (may be NULL) is its place in the queue, on its
  * own stack: good until wf_wake. The object's lock is held. */
@@ -88,13 +124,25 @@ struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct w
 
 /* Makes a claimed waiter runnable. w: the caller's worker, NULL on a plain thread or without a processor. No lock is held; the
  * object and the waiter may be gone when it returns. */
-void wf_wake(struct wf_worker *w, struct wf_wait *wait);
+static inline void wf_wake(struct wf_worker *w, struct wf_wait *wait)
+{
+	/* relaxed: CLAIMED is final until we act */
+	if (wf_unlikely((wf_load(&wait->claim) & WF_PHASE_MASK) != WF_CLAIMED || !wait->co)) {
+		wf_wake_slow(w, wait);
+		return;
+	}
+	wf_co_move(wait->co, WF_STATE_RUNNABLE);
+	wf_ready(w, wait->co);
+}
 
 /* The same for many at once, linked through wf_waiter.link in `list`: they run in that order, after what is runnable already. One
  * alone is woken as wf_wake does. */
 void wf_wake_all(struct wf_worker *w, struct wf_list *list);
 
 /* Whether the caller must not wait any more: 0 or -ECANCELED. w NULL: 0. */
-int wf_cancelled(const struct wf_worker *w);
+static inline int wf_cancelled(const struct wf_worker *w)
+{
+	return w && wf_unlikely(wf_load(&w->co->cancel) != 0) ? -ECANCELED : 0; /* relaxed: sticky; a late look is an early call */
+}
 
 #endif

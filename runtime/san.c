@@ -56,14 +56,6 @@ void wf_san_thread(struct wf_san_fiber *fiber)
 #endif
 }
 
-void wf_san_arrive(struct wf_san_fiber *self)
-{
-	(void)self;
-#ifdef WF_ASAN
-	__sanitizer_finish_switch_fiber(self->fake, NULL, NULL);
-#endif
-}
-
 void wf_san_stack_fresh(struct wf_san_fiber *fiber)
 {
 	fiber->fake = NULL;

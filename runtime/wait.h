@@ -68,8 +68,8 @@ struct wf_wait {
 	wf_u32 thread_woken;  /* plain thread: the futex it sleeps on */
 	wf_u8 why;            /* enum wf_reason; relaxed readers */
 	wf_word cancel_ticket; /* the wait that a cancel may end; an older one is stale and does no harm */
-	struct wf_timer timer; /* the deadline */
 	wf_word object;       /* what it waits for: its address, for dumps */
+	struct wf_timer timer; /* the deadline */
 };
 
 /* A place in an object's queue: on the waiter's stack, linked and unlinked under the object's lock. */
