@@ -188,8 +188,8 @@ enum { THREADS = 4, HEAPS = 2, SHARE = 64 };
 /* Owned by one thread, which arms and disarms it; fired by any. A ticket says for when it was armed. */
 struct shared {
 	struct wf_timer timer;
-	int64_t armed_tickets, disarmed_tickets; /* sums */
-	_Atomic int64_t fired_tickets;
+	uint64_t armed_tickets, disarmed_tickets; /* sums, modulo 2^64 */
+	_Atomic uint64_t fired_tickets;
 };
 
 static struct wf_timers heaps[HEAPS];
@@ -200,7 +200,7 @@ static void note_shared(void *owner, uintptr_t ticket)
 {
 	struct shared *shared = owner;
 	CHECK_LE((int64_t)ticket, wf_os_now()); /* never early, and never with what belongs to the next arming */
-	atomic_fetch_add(&shared->fired_tickets, (int64_t)ticket);
+	atomic_fetch_add(&shared->fired_tickets, ticket);
 }
 
 static void arm_shared(struct wf_timers *heap, struct shared *shared, int64_t when)
@@ -209,7 +209,7 @@ static void arm_shared(struct wf_timers *heap, struct shared *shared, int64_t wh
 	shared->timer.fire = note_shared;
 	shared->timer.owner = shared;
 	shared->timer.arg = (uintptr_t)when;
-	shared->armed_tickets += when;
+	shared->armed_tickets += (uint64_t)when;
 	wf_timer_arm(heap, &shared->timer);
 }
 
@@ -217,7 +217,7 @@ static void disarm_shared(struct shared *shared)
 {
 	int64_t when = shared->timer.when;
 	if (wf_timer_disarm(&shared->timer))
-		shared->disarmed_tickets += when;
+		shared->disarmed_tickets += (uint64_t)when;
 }
 
 static void *use_heaps(void *arg)
