@@ -12,6 +12,8 @@ enum {
 	STACK_MIN = 16 * 1024,
 	SPIN_US_DEFAULT = 20,
 	SPIN_US_MAX = 1000000,
+	WORKERS_DEFAULT = 512,
+	WORKERS_MAX = 1000000,
 };
 
 /* A whole decimal number with an optional K, M or G behind it (when units is true); false: it is none, or out of range. */
@@ -65,6 +67,7 @@ void weft_config_init(struct weft_config *config)
 		.stack_size = (size_t)from_env("WEFT_STACK", true, STACK_MIN, (long long)WF_STACK_USABLE_MAX, STACK_DEFAULT),
 		.spin_ns = from_env("WEFT_SPIN_US", false, 0, SPIN_US_MAX, SPIN_US_DEFAULT) * 1000,
 		.handoff = from_env("WEFT_HANDOFF", false, 0, 1, 1) != 0,
+		.max_workers = (int)from_env("WEFT_MAX_WORKERS", false, 1, WORKERS_MAX, WORKERS_DEFAULT),
 		.watch_stack_overflow = true,
 	};
 }

@@ -14,7 +14,7 @@ static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER; /* one start or stop at
 
 static int check_config(const struct weft_config *c)
 {
-	if (c->size < sizeof *c || c->maxprocs < 1 || c->maxprocs > WEFT_MAXPROCS_LIMIT || c->spin_ns < 0)
+	if (c->size < sizeof *c || c->maxprocs < 1 || c->maxprocs > WEFT_MAXPROCS_LIMIT || c->spin_ns < 0 || c->max_workers < 1)
 		return -EINVAL;
 	return wf_stack_class(c->stack_size);
 }

@@ -29,7 +29,8 @@ enum {
 	SAMPLE_NS = 1000000,
 	QUIET_SAMPLES = 20, /* with no processor running, before it sleeps: a wake costs more than a few samples */
 	STALE_NS = 1000000, /* a poller not looked at for so long */
-	SLICE_NS = 10000000, /* a processor is taken from a coroutine that has not come back for so long */
+	SLICE_NS = 10000000, /* a processor is taken from a coroutine that has not come back for so long, ... */
+	BLOCKED_NS = 100000, /* ... or, if its thread sleeps in the kernel, for so long; the pause after such a one */
 };
 
 static struct {
@@ -39,10 +40,12 @@ static struct {
 	wf_u32 stop;
 	wf_word deadline;
 	int quiet;
+	bool hurry;      /* a blocked thread was found: there may be more */
 	struct {
 		uint64_t dispatches; /* at the last sample */
 		int64_t since;       /* when the count last changed */
 		unsigned tail;       /* of its ring */
+		bool alone;          /* nothing private waits behind it: found out by taking the processor */
 	} seen[WEFT_MAXPROCS_LIMIT];
 } monitor;
 
@@ -81,6 +84,7 @@ static int64_t stuck_ns(struct wf_proc *p, int64_t now)
 	if (monitor.seen[p->index].dispatches != dispatches || p->state != WF_PROC_RUNNING || on_its_way) {
 		monitor.seen[p->index].dispatches = dispatches;
 		monitor.seen[p->index].since = now;
+		monitor.seen[p->index].alone = false;
 		return 0;
 	}
 	wf_u32_store(&p->dispatch_ns, SAMPLE_NS);
@@ -106,30 +110,71 @@ static bool waits_behind(const struct wf_proc *p, int64_t now)
 	return (int)(former - head) > 0 || wf_timers_next(&p->timers) < now - SAMPLE_NS;
 }
 
-/* Takes the processor if its worker is outside the runtime and something waits: for it, or for anybody and no other is idle. */
-static bool take_locked(struct wf_proc *p, bool busy)
+/* Whether timers and descriptors are looked after without this processor; whoever sleeps over them looks again. */
+static bool somebody_polls(void)
+{
+	bool polls = wf_u32_load(&wf_rt.polling) != 0;
+	if (polls)
+		wf_netpoll_break();
+	return polls || (!wf_netpoll_active() && wf_next_timer() == WF_TIME_NEVER);
+}
+
+/* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. A thread
+ * that sleeps in the kernel for long (asleep) gives it up in any case, and it becomes idle. */
+static bool take_locked(struct wf_proc *p, bool wanted, bool asleep)
 {
 	struct wf_worker *w = p->worker;
 	wf_store(&w->request, WF_REQUEST_TAKEN); /* pairs with the look in wf_enter */
 	wf_fence_heavy();
 	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
-	if (outside && (busy || p->next || p->fresh_count > 0)) {
+	bool waits = outside && (wanted || p->next || p->fresh_count > 0);
+	if (waits || (outside && asleep)) {
 		w->proc = NULL;
+		p->worker = NULL;
 		wf_count(&wf_rt.handoffs);
-		return true;
+		waits = waits || !somebody_polls();
+		if (!waits)
+			wf_put_idle_locked(p);
+		return waits;
 	}
+	monitor.seen[p->index].alone = outside;
 	wf_store(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD);
 	return false;
 }
 
+static bool may_take_locked(void)
+{
+	static wf_u32 said;
+	if (!wf_rt.config.handoff || wf_worker_available_locked())
+		return wf_rt.config.handoff;
+	if (wf_u32_cas_full(&said, 0, 1))
+		wf_report("all %d threads are taken by coroutines that do not come back (WEFT_MAX_WORKERS)", wf_rt.config.max_workers);
+	return false;
+}
+
+/* Whether it is time to take the processor, and whether its thread sleeps. */
+static bool is_due_locked(const struct wf_proc *p, int64_t stuck, bool wanted, bool *asleep)
+{
+	*asleep = false;
+	if (stuck < BLOCKED_NS || (!wanted && monitor.seen[p->index].alone && stuck < SLICE_NS))
+		return false;
+	*asleep = wf_os_thread_sleeps((int)wf_u32_load(&p->worker->os_id));
+	return *asleep || (stuck >= SLICE_NS && (wanted || !monitor.seen[p->index].alone));
+}
+
 static bool help(struct wf_proc *p, int64_t now)
 {
+	bool take = false, asleep;
 	wf_lock(&wf_rt.lock);
 	int64_t stuck = stuck_ns(p, now);
 	bool idle = wf_u32_load(&wf_rt.idle_count) != 0, behind = waits_behind(p, now);
-	bool take = wf_rt.config.handoff && stuck >= SLICE_NS && take_locked(p, !idle && (behind || work_for_anybody(now)));
-	if (take)
+	bool wanted = !idle && (behind || work_for_anybody(now));
+	if (stuck > 0 && is_due_locked(p, stuck, wanted, &asleep) && may_take_locked())
+		take = take_locked(p, wanted, asleep && stuck >= SLICE_NS);
+	if (take) {
 		monitor.seen[p->index].since = now;
+		monitor.hurry = monitor.hurry || asleep;
+	}
 	wf_unlock(&wf_rt.lock);
 	if (take)
 		wf_worker_hand(p);
@@ -139,6 +184,7 @@ static bool help(struct wf_proc *p, int64_t now)
 static void sample(int64_t now)
 {
 	bool wanted = work_for_anybody(now);
+	monitor.hurry = false;
 	unsigned made = wf_procs_made();
 	for (unsigned i = 0; i < made; i++)
 		wanted = help(wf_proc_at(i), now) || wanted;
@@ -163,7 +209,7 @@ static int64_t pause_ns(int64_t now)
 	int64_t until_deadline = deadline == WF_TIME_NEVER ? -1 : deadline > now ? deadline - now : SAMPLE_NS;
 	monitor.quiet = anything_runs() ? 0 : monitor.quiet + 1;
 	if (monitor.quiet < QUIET_SAMPLES)
-		return SAMPLE_NS;
+		return monitor.hurry ? BLOCKED_NS : SAMPLE_NS;
 	wf_u32_store(&monitor.asleep, 1);
 	wf_fence_full(); /* pairs with the one in wf_monitor_notice */
 	return anything_runs() ? SAMPLE_NS : until_deadline;

@@ -50,6 +50,12 @@ struct wf_os_thread {
  * its own threads. name (at most 15 bytes) is what debuggers and top show. -EAGAIN. */
 int wf_os_thread_start(struct wf_os_thread *thread, const char *name, void (*entry)(void *), void *arg);
 void wf_os_thread_join(struct wf_os_thread thread); /* (sleeps) */
+void wf_os_thread_detach(struct wf_os_thread thread);
+int wf_os_thread_id(void); /* of the calling thread, for the next */
+
+/* Whether a thread of this process sleeps in the kernel just now; false where nobody can tell. About 10 us. */
+bool wf_os_thread_sleeps(int id);
+
 void wf_os_name_thread(const char *name);           /* the calling one */
 
 /* Sleeps while *word == expected, at most ns nanoseconds (negative: for ever). May wake for no reason. (sleeps) */

@@ -6,7 +6,9 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -45,6 +47,27 @@ WF_OPAQUE void wf_os_futex_wait(wf_u32 *word, unsigned expected, int64_t ns)
 WF_OPAQUE void wf_os_futex_wake(wf_u32 *word, int n)
 {
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+int wf_os_thread_id(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+/* The third field of proc(5), /proc/[pid]/task/[tid]/stat; the second is a name in parentheses that may hold anything. */
+bool wf_os_thread_sleeps(int id)
+{
+	char path[64], text[512];
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	const char *end = strrchr(text, ')');
+	return end && (end[2] == 'S' || end[2] == 'D');
 }
 
 void wf_os_name_thread(const char *name)

@@ -78,6 +78,11 @@ void wf_os_thread_join(struct wf_os_thread thread)
 	pthread_join((pthread_t)thread.handle, NULL);
 }
 
+void wf_os_thread_detach(struct wf_os_thread thread)
+{
+	pthread_detach((pthread_t)thread.handle);
+}
+
 void wf_os_sched_yield(void)
 {
 	sched_yield();

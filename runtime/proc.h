@@ -106,9 +106,11 @@ struct wf_worker {
 	struct wf_proc *handed; /* given to it by whoever woke it */
 	bool in_poll;          /* sleeps in the poller, not on the futex */
 	wf_u32 signal;         /* futex: 1 wake up */
+	bool dismissed;        /* leaves, joined by nobody */
 
 	struct wf_worker *all_next; /* rt.all_workers */
-	struct wf_os_thread thread;
+	struct wf_os_thread thread; /* handle 0 until whoever starts it is done with it */
+	wf_u32 os_id;          /* what the system calls the thread; the monitor reads it */
 	void *altstack;
 };
 

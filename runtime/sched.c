@@ -408,13 +408,24 @@ static bool settle(struct wf_worker *w)
 	return mine;
 }
 
+/* Comes back from where its processor was taken: an idle one will do, and spares the switch. */
+static bool take_another(struct wf_worker *w)
+{
+	wf_lock(&wf_rt.lock);
+	struct wf_proc *p = wf_take_idle_locked(w);
+	wf_unlock(&wf_rt.lock);
+	if (p)
+		wf_hold(w, p);
+	return p != NULL;
+}
+
 WF_COLD struct wf_worker *wf_enter_slow(struct wf_worker *w)
 {
 	if (settle(w)) {
 		wf_yield_inside(&w);
 		return w;
 	}
-	return wf_switch(w, w->co, NULL, commit_global, w->co);
+	return take_another(w) ? w : wf_switch(w, w->co, NULL, commit_global, w->co);
 }
 
 WF_COLD struct wf_worker *wf_enter_here_slow(struct wf_worker *w)

@@ -87,11 +87,26 @@ void wf_wake_worker(void);
 /* Runs due timers of every processor; returns how many. */
 int wf_timers_run_all(struct wf_worker *w, int64_t now);
 
+/* ---- workers and processors ------------------------------------------------------------------------------------------ */
+
 /* Starts a worker that holds p, which is off the idle list. On failure (-EAGAIN, -ENOMEM) p is idle again. */
 int wf_worker_start(struct wf_proc *p);
 
-/* Gives a processor that was taken from its worker to another one, started if none sleeps. */
+/* Gives a processor that was taken from its worker to another one, started if none sleeps; whether there can be one. */
 void wf_worker_hand(struct wf_proc *p);
+bool wf_worker_available_locked(void);
+void wf_worker_unlink_locked(struct wf_worker *w);
+
+/* Puts a processor on the idle list, or takes one off it for w (NULL: for a worker that will be found); w then begins to use it. */
+void wf_put_idle_locked(struct wf_proc *p);
+struct wf_proc *wf_take_idle_locked(struct wf_worker *w);
+void wf_hold(struct wf_worker *w, struct wf_proc *p);
+
+/* Gives up the processor and sleeps until there is one and a reason to have it. False: the worker is to leave. */
+bool wf_sleep_for_proc(struct wf_worker *w);
+
+/* When the first timer of all is due. */
+int64_t wf_next_timer(void);
 
 /* Has all workers leave, and joins them. No coroutine is left. */
 void wf_workers_stop(void);

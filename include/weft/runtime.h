@@ -18,6 +18,8 @@ struct weft_config {
 	size_t stack_size; /* usable bytes of a coroutine's stack; the guard comes on top.  WEFT_STACK, e.g. 192K or 1M */
 	int64_t spin_ns;   /* how long a worker without work looks around before it sleeps; 0 with one processor.  WEFT_SPIN_US */
 	bool handoff;      /* take the processor from a coroutine that has not come back for 10 ms (default).  WEFT_HANDOFF=0 */
+	int max_workers;   /* OS threads at most that hold or have held a processor; beyond, none is taken away (default 512).
+			      WEFT_MAX_WORKERS */
 	bool watch_stack_overflow; /* a SIGSEGV/SIGBUS handler names the coroutine whose stack ran out (default) */
 };
 
