@@ -138,7 +138,7 @@ static bool take_locked(struct wf_proc *p, bool wanted, bool asleep)
 		return waits;
 	}
 	monitor.seen[p->index].alone = outside;
-	wf_store(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD);
+	wf_store_release(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD); /* pairs with wf_enter: we have looked */
 	return false;
 }
 

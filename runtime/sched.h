@@ -45,7 +45,7 @@ static inline struct wf_worker *wf_enter(void)
 		return NULL;
 	wf_store(&w->inside, 1); /* pairs with the heavy fence of the monitor */
 	wf_fence_light();
-	if (wf_unlikely(wf_load(&w->request) != 0))
+	if (wf_unlikely(wf_load_acquire(&w->request) != 0)) /* pairs with the release of the monitor: it has looked */
 		return wf_enter_slow(w);
 	if (wf_unlikely(wf_u32_load(&wf_rt.idle_count) != 0) && (w->proc->next || w->proc->fresh_count > 0)) /* relaxed: a policy */
 		wf_private_waits(w);
@@ -59,7 +59,7 @@ static inline struct wf_worker *wf_enter_here(void)
 		return NULL;
 	wf_store(&w->inside, 1); /* pairs with the heavy fence of the monitor */
 	wf_fence_light();
-	if (wf_unlikely(wf_load(&w->request) != 0))
+	if (wf_unlikely(wf_load_acquire(&w->request) != 0)) /* pairs with the release of the monitor: it has looked */
 		return wf_enter_here_slow(w);
 	w->budget -= WF_COST_CALL;
 	return w;
