@@ -119,8 +119,9 @@ static bool somebody_polls(void)
 	return polls || (!wf_netpoll_active() && wf_next_timer() == WF_TIME_NEVER);
 }
 
-/* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. A thread
- * that sleeps in the kernel for long (asleep) gives it up in any case, and it becomes idle. */
+/* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. A
+ * thread that sleeps in the kernel for long (asleep) gives it up in any case; then it becomes idle. True: it was taken, and needs a
+ * worker. */
 static bool take_locked(struct wf_proc *p, bool wanted, bool asleep)
 {
 	struct wf_worker *w = p->worker;
@@ -138,7 +139,8 @@ static bool take_locked(struct wf_proc *p, bool wanted, bool asleep)
 		return waits;
 	}
 	monitor.seen[p->index].alone = outside;
-	wf_store_release(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD); /* pairs with wf_enter: we have looked */
+	/* pairs with the acquire in wf_enter: we have looked */
+	wf_store_release(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD);
 	return false;
 }
 
@@ -148,7 +150,8 @@ static bool may_take_locked(void)
 	if (!wf_rt.config.handoff || wf_worker_available_locked())
 		return wf_rt.config.handoff;
 	if (wf_u32_cas_full(&said, 0, 1))
-		wf_report("all %d threads are taken by coroutines that do not come back (WEFT_MAX_WORKERS)", wf_rt.config.max_workers);
+		wf_report("all %d threads are taken by coroutines that do not come back (WEFT_MAX_WORKERS)",
+			  wf_rt.config.max_workers);
 	return false;
 }
 

@@ -75,7 +75,8 @@ WF_OPAQUE struct wf_wait *wf_thread_wait(void)
 
 void wf_wait_abandon(struct wf_wait *wait)
 {
-	wf_store(&wait->claim, wf_wait_ticket(wait) | WF_IDLE); /* relaxed: at most a canceller has the ticket, and it finds nothing to do */
+	/* relaxed: at most a canceller has the ticket, and it finds nothing to do */
+	wf_store(&wait->claim, wf_wait_ticket(wait) | WF_IDLE);
 }
 
 /* Ends one's own wait before the switch. False: a waker was faster. */
@@ -110,7 +111,8 @@ void wf_park_commit(struct wf_worker *w, void *arg)
 	struct weft_co *co = wait->co;
 	uintptr_t ticket = wf_wait_ticket(wait);
 	wf_co_move(co, WF_STATE_PARKED);
-	if (wf_likely(wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED))) /* release: the context; pairs with wf_claim */
+	/* release: the context; pairs with wf_claim */
+	if (wf_likely(wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED)))
 		return;
 	if (wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) /* release: the context; pairs with wf_wake */
 		return;
@@ -213,8 +215,9 @@ void wf_wake_slow(struct wf_worker *w, struct wf_wait *wait)
 {
 	uintptr_t claim = wf_load(&wait->claim); /* relaxed: CLAIMED is final until we act; EARLY is confirmed by the CAS */
 	uintptr_t ticket = claim & ~WF_PHASE_MASK;
+	/* release: result and data; pairs with wf_park_commit */
 	if ((claim & WF_PHASE_MASK) == WF_EARLY &&
-	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN)) /* release: result and data; pairs with wf_park_commit */
+	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN))
 		return;
 	if (!wait->co) {
 		wake_thread(wait);

@@ -1,5 +1,5 @@
-/* The scheduler's other half: a worker that finds nothing to run looks for it everywhere; and a worker's life. idle.c has what comes
- * after that. */
+/* The scheduler's other half: a worker that finds nothing to run looks for it everywhere; and a worker's life. idle.c has what
+ * comes after that. */
 #include <errno.h>
 #include <stdlib.h>
 
