@@ -128,8 +128,7 @@ static void sleep_in_poller(struct wf_worker *w)
 	wf_store(&wf_rt.poll_until, (uintptr_t)wf_next_timer());
 	/* pairs with those of wf_timer_armed and wake_poller_for_timers: they see poll_until, or we see the timer */
 	wf_fence_full();
-	int64_t when = wf_next_timer(), left = when == WF_TIME_NEVER ? -1 : when - wf_os_now();
-	wf_netpoll_wait(w, when != WF_TIME_NEVER && left < 0 ? 0 : left);
+	wf_netpoll_wait(w, wf_time_left(wf_next_timer()));
 	wf_store(&wf_rt.poll_until, 0); /* relaxed: nobody sleeps by it */
 }
 

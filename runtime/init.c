@@ -91,8 +91,8 @@ static int wait_drained(enum wf_draining what, weft_time deadline)
 	wf_drain_check();
 	int result = 0;
 	while (wf_u32_load_acquire(&wf_rt.drained) != what) { /* pairs with the release in wf_drain_check */
-		int64_t left = deadline == WEFT_NEVER ? -1 : deadline - wf_os_now();
-		if (deadline != WEFT_NEVER && left <= 0) {
+		int64_t left = wf_time_left(deadline);
+		if (left == 0) {
 			result = -ETIMEDOUT;
 			break;
 		}

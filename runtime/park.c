@@ -132,8 +132,8 @@ static int block_thread(struct wf_wait *wait, int64_t deadline)
 	}
 	wf_thread_waits();
 	while (!wf_u32_load_acquire(&wait->thread_woken)) { /* pairs with the release in wf_wake */
-		int64_t left = deadline == WF_TIME_NEVER ? -1 : deadline - wf_os_now();
-		if (deadline != WF_TIME_NEVER && left <= 0) {
+		int64_t left = wf_time_left(deadline);
+		if (left == 0) {
 			if (wf_cas_full(&wait->claim, ticket | WF_PARKED, ticket | WF_IDLE)) /* pairs with wf_claim */
 				return -ETIMEDOUT;
 			left = -1; /* claimed: the waker is on its way */

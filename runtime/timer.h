@@ -35,6 +35,13 @@ struct wf_timers {
 	wf_word next_when; /* when the root is due, for looks without the lock; WF_TIME_NEVER: empty */
 };
 
+/* Nanoseconds until then: -1 for ever, 0 when it has come. Any deadline, however long ago. */
+static inline int64_t wf_time_left(int64_t deadline)
+{
+	int64_t now = wf_os_now();
+	return deadline == WF_TIME_NEVER ? -1 : deadline > now ? deadline - now : 0;
+}
+
 void wf_timers_init(struct wf_timers *heap);
 
 /* Puts a timer that is in no heap into one. The caller has filled when, fire, owner and arg. True if it is now the earliest: the
