@@ -162,18 +162,19 @@ int weft_read_full(int fd, void *buf, size_t n, size_t *done)
 
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
 
+/* What is left to write. Adding 0 to a null pointer is undefined. */
+static const void *rest(const struct io *io) { return io->done ? (const char *)io->buf + io->done : io->buf; }
+
 static ssize_t try_send(struct wf_turn *turn, struct io *io)
 {
-	const char *from = io->buf;
-	return wf_os_send(turn->fd, from + io->done, io->n - io->done, io->flags, io->addr, io->len ? *io->len : 0);
+	return wf_os_send(turn->fd, rest(io), io->n - io->done, io->flags, io->addr, io->len ? *io->len : 0);
 }
 
 static ssize_t try_write(struct wf_turn *turn, struct io *io)
 {
 	if (wf_likely(turn->kind & WF_DESC_SOCKET))
 		return try_send(turn, io);
-	const char *from = io->buf;
-	return try_begin(turn) ? try_end(turn, wf_os_write(turn->fd, from + io->done, io->n - io->done)) : -EAGAIN;
+	return try_begin(turn) ? try_end(turn, wf_os_write(turn->fd, rest(io), io->n - io->done)) : -EAGAIN;
 }
 
 static void advance(struct io *io, size_t n)

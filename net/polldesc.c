@@ -43,48 +43,25 @@
 #include "../runtime/sched.h"
 #include "turn.h"
 
-/* ---- the table ------------------------------------------------------------------------------------------------------ *
- *
- * Chunk 0 has the numbers 0..63, chunk k > 0 the 64 << (k - 1) numbers from there on: 26 chunks are all numbers there can be. They
- * are reserved when first needed and take memory only for numbers that were used. */
+/* ---- the table ------------------------------------------------------------------------------------------------------ */
 
-enum { FIRST_CHUNK = 64, CHUNKS = 26 };
+wf_word wf_desc_chunks[WF_CHUNKS]; /* struct wf_desc * */
 
-static wf_word chunks[CHUNKS]; /* struct wf_desc * */
-static wf_u32 known;           /* descriptors that are not UNKNOWN */
-
-static int chunk_of(int fd)
-{
-	return fd < FIRST_CHUNK ? 0 : 26 - __builtin_clz((unsigned)fd);
-}
-
-static int chunk_first(int chunk)
-{
-	return chunk == 0 ? 0 : FIRST_CHUNK << (chunk - 1);
-}
+static wf_u32 known; /* descriptors that are not UNKNOWN */
 
 static size_t chunk_bytes(int chunk)
 {
-	return (size_t)(chunk == 0 ? FIRST_CHUNK : chunk_first(chunk)) * sizeof(struct wf_desc);
-}
-
-struct wf_desc *wf_desc_find(int fd)
-{
-	if (wf_unlikely(fd < 0))
-		return NULL;
-	int chunk = chunk_of(fd);
-	struct wf_desc *descs = wf_load_ptr_acquire(&chunks[chunk]); /* pairs with find_or_make */
-	return wf_likely(descs != NULL) ? &descs[fd - chunk_first(chunk)] : NULL;
+	return (size_t)(chunk == 0 ? WF_FIRST_CHUNK : wf_chunk_first(chunk)) * sizeof(struct wf_desc);
 }
 
 static struct wf_desc *find_or_make(int fd)
 {
-	int chunk = chunk_of(fd);
-	if (wf_unlikely(!wf_load_ptr_acquire(&chunks[chunk]))) {
+	int chunk = wf_chunk_of(fd);
+	if (wf_unlikely(!wf_load_ptr_acquire(&wf_desc_chunks[chunk]))) {
 		void *descs = wf_os_reserve(chunk_bytes(chunk));
 		if (!descs)
 			return NULL;
-		if (!wf_cas_release(&chunks[chunk], 0, (uintptr_t)descs)) /* pairs with the acquire in wf_desc_find */
+		if (!wf_cas_release(&wf_desc_chunks[chunk], 0, (uintptr_t)descs)) /* pairs with the acquire in wf_desc_find */
 			wf_os_unreserve(descs, chunk_bytes(chunk));
 	}
 	return wf_desc_find(fd);
@@ -105,7 +82,7 @@ bool wf_netpoll_active(void)
 void wf_claim_all(struct wf_waitq *queue, int result, struct wf_list *woken)
 {
 	struct wf_waiter *waiter;
-	while (wf_waitq_claim(queue, result, &waiter))
+	while (wf_unlikely(!wf_waitq_empty(queue)) && wf_waitq_claim(queue, result, &waiter))
 		wf_list_push(woken, &waiter->link);
 }
 
@@ -125,7 +102,7 @@ static void edge_locked(struct wf_side *side, struct wf_list *woken)
 {
 	struct wf_waiter *waiter;
 	bool taken = false;
-	while (wf_waitq_claim(&side->parked, 0, &waiter)) {
+	while (!wf_waitq_empty(&side->parked) && wf_waitq_claim(&side->parked, 0, &waiter)) {
 		taken = taken || waiter->index == WF_AT_WORK;
 		wf_list_push(woken, &waiter->link);
 	}
@@ -159,12 +136,10 @@ static bool somebody_waits(const struct wf_side *side)
 
 static void due(void *owner, uintptr_t dir);
 
-bool wf_desc_arm_locked(struct wf_worker *w, struct wf_desc *d, enum wf_dir dir)
+bool wf_desc_arm_timer_locked(struct wf_worker *w, struct wf_desc *d, enum wf_dir dir)
 {
 	struct wf_timer *timer = &d->timers[dir];
 	int64_t deadline = d->sides[dir].deadline;
-	if (wf_likely(deadline == WF_TIME_NEVER))
-		return false;
 	if (wf_load(&timer->heap) != 0) { /* relaxed: it becomes armed only under our lock; once fired, it comes for our lock */
 		if (timer->when <= deadline)
 			return false;
@@ -256,8 +231,6 @@ static void give_back(const struct wf_remains *remains)
 
 void wf_desc_bury(const struct wf_remains *remains)
 {
-	if (wf_likely(remains->fd < 0))
-		return;
 	if (remains->name)
 		remove_name(remains->name); /* before the close: until then nobody replaces it */
 	if (remains->kind & WF_DESC_ADOPTED)
@@ -338,7 +311,8 @@ int wf_desc_close(struct wf_worker *w, int fd)
 	}
 	wf_wake_all(w, &woken);
 	wf_leave(w);
-	wf_desc_bury(&remains);
+	if (remains.fd >= 0)
+		wf_desc_bury(&remains);
 	return open ? 0 : -EBADF;
 }
 
@@ -389,19 +363,19 @@ int wf_desc_release(struct wf_worker *w, int fd)
 
 void wf_desc_forget_all(void)
 {
-	for (int chunk = 0; chunk < CHUNKS; chunk++) {
-		struct wf_desc *descs = wf_load_ptr(&chunks[chunk]); /* relaxed: nobody else is left */
+	for (int chunk = 0; chunk < WF_CHUNKS; chunk++) {
+		struct wf_desc *descs = wf_load_ptr(&wf_desc_chunks[chunk]); /* relaxed: nobody else is left */
 		size_t n = chunk_bytes(chunk) / sizeof *descs;
 		if (!descs)
 			continue;
 		for (size_t i = 0; wf_desc_count() > 0 && i < n; i++) {
 			if (descs[i].state == WF_DESC_UNKNOWN)
 				continue;
-			struct wf_remains remains = wf_desc_forget_locked(&descs[i], chunk_first(chunk) + (int)i);
+			struct wf_remains remains = wf_desc_forget_locked(&descs[i], wf_chunk_first(chunk) + (int)i);
 			give_back(&remains);
 			free(remains.name);
 		}
-		wf_store(&chunks[chunk], 0);
+		wf_store(&wf_desc_chunks[chunk], 0);
 		wf_os_unreserve(descs, chunk_bytes(chunk));
 	}
 }

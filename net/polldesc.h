@@ -98,17 +98,44 @@ void wf_desc_forget_all(void);
 
 /* ---- for turn.c ----------------------------------------------------------------------------------------------------- */
 
+/* The table. Chunk 0 has the numbers 0..63, chunk k > 0 the 64 << (k - 1) numbers from there on: 26 chunks hold every number there
+ * can be. They are reserved when first needed and take memory only for numbers that were used. */
+enum { WF_FIRST_CHUNK = 64, WF_CHUNKS = 26 };
+extern wf_word wf_desc_chunks[WF_CHUNKS];
+
+static inline int wf_chunk_of(int fd)
+{
+	return fd < WF_FIRST_CHUNK ? 0 : 26 - __builtin_clz((unsigned)fd);
+}
+
+static inline int wf_chunk_first(int chunk)
+{
+	return chunk == 0 ? 0 : WF_FIRST_CHUNK << (chunk - 1);
+}
+
 /* NULL: was never known. A descriptor that is found need not be open. */
-struct wf_desc *wf_desc_find(int fd);
+static inline struct wf_desc *wf_desc_find(int fd)
+{
+	if (wf_unlikely(fd < 0))
+		return NULL;
+	int chunk = wf_chunk_of(fd);
+	struct wf_desc *descs = wf_load_ptr_acquire(&wf_desc_chunks[chunk]); /* pairs with find_or_make */
+	return wf_likely(descs != NULL) ? &descs[fd - wf_chunk_first(chunk)] : NULL;
+}
 
 static inline bool wf_is_past(int64_t deadline)
 {
 	return wf_unlikely(deadline != WF_TIME_NEVER) && deadline <= wf_os_now();
 }
 
-/* Sees to it that the side's timer fires at its deadline or before. True: the caller passes the deadline on to wf_timer_armed,
- * without the lock. */
-bool wf_desc_arm_locked(struct wf_worker *w, struct wf_desc *d, enum wf_dir dir);
+/* Sees to it that the side's timer fires at its deadline, which is not NEVER, or before. True: the caller passes the deadline on to
+ * wf_timer_armed, without the lock. */
+bool wf_desc_arm_timer_locked(struct wf_worker *w, struct wf_desc *d, enum wf_dir dir);
+
+static inline bool wf_desc_arm_locked(struct wf_worker *w, struct wf_desc *d, enum wf_dir dir)
+{
+	return wf_unlikely(d->sides[dir].deadline != WF_TIME_NEVER) && wf_desc_arm_timer_locked(w, d, dir);
+}
 
 /* What is left of a descriptor that was forgotten; fd -1: nothing. */
 struct wf_remains {

@@ -32,7 +32,7 @@ static int enter_locked(struct wf_turn *turn, struct wf_worker *w, int fd)
 }
 
 /* Leaves descriptor and gate, with somebody to wake or NULL; the lock is held on entry. */
-static void leave_locked(struct wf_turn *turn, struct wf_wait *next)
+static inline void leave_locked(struct wf_turn *turn, struct wf_wait *next)
 {
 	struct wf_desc *d = turn->desc;
 	struct wf_remains remains = { .fd = -1 };
@@ -47,7 +47,8 @@ static void leave_locked(struct wf_turn *turn, struct wf_wait *next)
 	if (wf_unlikely(next != NULL))
 		wf_wake(turn->w, next);
 	wf_leave(turn->w);
-	wf_desc_bury(&remains);
+	if (wf_unlikely(remains.fd >= 0))
+		wf_desc_bury(&remains);
 }
 
 int wf_desc_enter(struct wf_turn *turn, struct wf_worker *w, int fd)
@@ -81,13 +82,12 @@ static void queue_up_locked(struct wf_turn *turn, struct place *place, unsigned 
 	place->dirs = dirs;
 	place->one = dirs != (WEFT_READ | WEFT_WRITE) && role != WF_PAUSING;
 	place->sooner = WF_TIME_NEVER;
-	for (int dir = WF_READ; dir <= WF_WRITE; dir++) {
+	for (unsigned left = dirs; left != 0; left &= left - 1) {
+		enum wf_dir dir = left & WEFT_READ ? WF_READ : WF_WRITE;
 		struct wf_side *side = &d->sides[dir];
-		if (!(dirs & 1u << dir))
-			continue;
 		wf_waitq_push(role < WF_QUEUED ? &side->parked : &side->turns, &place->waiters[dir], place->wait);
 		place->waiters[dir].index = (int)role;
-		if (wf_desc_arm_locked(turn->w, d, (enum wf_dir)dir) && side->deadline < place->sooner)
+		if (wf_desc_arm_locked(turn->w, d, dir) && side->deadline < place->sooner)
 			place->sooner = side->deadline;
 	}
 }
@@ -139,7 +139,7 @@ static int register_late(struct wf_turn *turn)
 }
 
 /* Whoever has the turn: waits until the side may be ready, and takes that. Entered with the lock held, left without. */
-static int await_locked(struct wf_turn *turn)
+static inline int await_locked(struct wf_turn *turn)
 {
 	struct wf_desc *d = turn->desc;
 	struct wf_side *side = &d->sides[turn->dir];

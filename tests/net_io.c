@@ -337,16 +337,17 @@ CO_TEST(readers_take_turns_in_order)
 CO_TEST(reading_and_writing_do_not_wait_for_each_other)
 {
 	int fds[2];
-	char c;
+	char x, y;
 	struct call reader;
 	tcp_pair(fds);
-	start_read(&reader, fds[0], &c, 1);
+	start_read(&reader, fds[0], &y, 1);
 	await_waiters(fds[0], WF_READ, 1, 0);
 	CHECK_EQ(weft_write(fds[0], "x", 1), 1);
-	CHECK_EQ(weft_read(fds[1], &c, 1), 1);
+	CHECK_EQ(weft_read(fds[1], &x, 1), 1);
+	CHECK_EQ(x, 'x');
 	CHECK_EQ(weft_write(fds[1], "y", 1), 1);
 	CHECK_EQ(finish(&reader), 1);
-	CHECK_EQ(c, 'y');
+	CHECK_EQ(y, 'y');
 	close_pair(fds);
 }
 
