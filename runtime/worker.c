@@ -167,6 +167,7 @@ static void worker_main(void *arg)
 	wf_san_thread(&w->fiber);
 	wf_tls_worker = w;
 	wf_u32_store(&w->os_id, (unsigned)wf_os_thread_id()); /* relaxed: 0 until then, which is nobody */
+	wf_hold(w, w->proc);
 	run(w);
 	wf_os_altstack_leave(w->altstack);
 	if (w->dismissed) {
