@@ -35,6 +35,14 @@ void wf_put_idle_locked(struct wf_proc *p)
 	wf_u32_add_full(&wf_rt.idle_count, 1); /* pairs with the look of a producer */
 }
 
+/* Here, and not when the worker wakes: the monitor can ask for the processor from now on, and that must not be forgotten. */
+static void give_locked(struct wf_proc *p, struct wf_worker *w)
+{
+	p->worker = w;
+	if (w)
+		wf_store(&w->request, WF_REQUEST_NONE);
+}
+
 struct wf_proc *wf_take_idle_locked(struct wf_worker *w)
 {
 	struct wf_link *l = wf_list_pop(&wf_rt.idle_procs);
@@ -43,16 +51,14 @@ struct wf_proc *wf_take_idle_locked(struct wf_worker *w)
 	wf_u32_add_full(&wf_rt.idle_count, -1);
 	struct wf_proc *p = wf_container_of(l, struct wf_proc, idle);
 	p->state = WF_PROC_RUNNING;
-	p->worker = w;
+	give_locked(p, w);
 	return p;
 }
 
 void wf_hold(struct wf_worker *w, struct wf_proc *p)
 {
 	w->proc = p;
-	/* relaxed: the monitor writes it under rt.lock, after it saw us own the processor */
-	wf_store(&w->request, WF_REQUEST_NONE);
-	p->looked_at = wf_os_now();             /* it was not busy meanwhile */
+	p->looked_at = wf_os_now(); /* it was not busy meanwhile */
 	p->countdown = p->countdown_from = 0;
 	p->backlog_since = 0;
 	wf_monitor_notice();
@@ -233,7 +239,7 @@ static struct wf_worker *first_idle_locked(void)
 static void hand_locked(struct wf_worker *w, struct wf_proc *p)
 {
 	wf_list_remove(&w->idle);
-	p->worker = w;
+	give_locked(p, w);
 	w->handed = p;
 	w->spinning = true;
 }
