@@ -74,6 +74,8 @@ static int start_locked(const struct weft_config *config)
 
 int weft_start(const struct weft_config *config)
 {
+	if (wf_worker_self())
+		return -EBUSY; /* at once: whoever holds the lock may wait for this coroutine */
 	pthread_mutex_lock(&life);
 	int result = start_locked(config);
 	pthread_mutex_unlock(&life);
@@ -114,7 +116,7 @@ static void stop_parts(void)
 
 static int stop_locked(weft_time deadline)
 {
-	if (!wf_load(&wf_rt.up) || wf_worker_self())
+	if (!wf_load(&wf_rt.up))
 		return -EINVAL;
 	int result = wait_drained(WF_DRAIN_ALL_BUT_DAEMONS, deadline);
 	if (result != 0)
@@ -127,6 +129,8 @@ static int stop_locked(weft_time deadline)
 
 int weft_stop(weft_time deadline)
 {
+	if (wf_worker_self())
+		return -EINVAL;
 	pthread_mutex_lock(&life);
 	int result = stop_locked(deadline);
 	pthread_mutex_unlock(&life);
