@@ -87,21 +87,17 @@ int weft_start(const struct weft_config *config)
 /* Waits until no coroutine (but daemons) is left. */
 static int wait_drained(enum wf_draining what, weft_time deadline)
 {
-	wf_u32_store(&wf_rt.drained, 0);
 	wf_u32_store(&wf_rt.draining, what);
 	wf_fence_heavy(); /* pairs with those before every wf_drain_check: it sees what we wait for, or we see the count */
-	wf_drain_check();
-	int result = 0;
-	while (wf_u32_load_acquire(&wf_rt.drained) != what) { /* pairs with the release in wf_drain_check */
-		int64_t left = wf_time_left(deadline);
-		if (left == 0) {
-			result = -ETIMEDOUT;
+	int64_t left = -1;
+	for (;;) {
+		unsigned seen = wf_u32_load_acquire(&wf_rt.drained); /* pairs with wf_drain_check; one may come late */
+		if (wf_live(what == WF_DRAIN_ALL) == 0 || (left = wf_time_left(deadline)) == 0)
 			break;
-		}
-		wf_os_futex_wait(&wf_rt.drained, 0, left);
+		wf_os_futex_wait(&wf_rt.drained, seen, left);
 	}
 	wf_u32_store(&wf_rt.draining, WF_DRAIN_NO);
-	return result;
+	return left == 0 ? -ETIMEDOUT : 0;
 }
 
 static void stop_parts(void)

@@ -150,6 +150,6 @@ void wf_drain_check(void)
 	unsigned what = wf_u32_load(&wf_rt.draining); /* pairs with the fence of the waiter: it, or we, see the count at 0 */
 	if (wf_likely(what == WF_DRAIN_NO) || wf_live(what == WF_DRAIN_ALL) != 0)
 		return;
-	wf_u32_store_release(&wf_rt.drained, what); /* pairs with the acquire in wait_drained (init.c) */
+	wf_u32_add_full(&wf_rt.drained, 1); /* pairs with the acquire in wait_drained (init.c) */
 	wf_os_futex_wake(&wf_rt.drained, INT32_MAX);
 }

@@ -148,7 +148,7 @@ struct wf_runtime {
 
 	/* Coroutines. */
 	wf_u32 draining;         /* somebody waits in weft_stop: enum wf_draining */
-	wf_u32 drained;          /* futex: its condition holds */
+	wf_u32 drained;          /* futex: how often its condition was seen to hold */
 	wf_word foreign_spawned; /* by plain threads: not in any processor's counters */
 	wf_word foreign_daemons;
 	wf_word cancel_all;      /* new coroutines are born cancelled */
