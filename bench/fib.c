@@ -29,9 +29,9 @@ static void run(intptr_t n, const char *name)
 static int body(void *arg)
 {
 	char name[32];
-	snprintf(name, sizeof name, "fib%ld_cold", (long)(intptr_t)arg);
+	snprintf(name, sizeof name, "fib%ld_wg.cold", (long)(intptr_t)arg);
 	run((intptr_t)arg, name);
-	snprintf(name, sizeof name, "fib%ld_warm", (long)(intptr_t)arg);
+	snprintf(name, sizeof name, "fib%ld_wg.warm", (long)(intptr_t)arg);
 	run((intptr_t)arg, name);
 	return 0;
 }
