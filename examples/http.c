@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "http_conn.h"
 
@@ -18,7 +17,6 @@ enum { REFUSED_AT_MOST = 256 }; /* connections above the limit that are told so;
 static struct http_server server = { .root_fd = -1 };
 static int listeners[HTTP_LISTENS_MAX];
 static size_t listening;
-static int events[2]; /* a pipe: signals, and the last connection's end */
 
 /* Says why the process ends; the exit status. */
 static int fail(const char *what, int result, int status)
@@ -63,18 +61,12 @@ static void knock(void)
 	pthread_mutex_unlock(&conns_lock);
 }
 
-static void count_out(void)
-{
-	if (--server.live == 0 && server.draining)
-		(void)!write(events[1], "", 1);
-}
-
 /* ---- accepting ----------------------------------------------------------------------------------------------------- */
 
 static int serve(void *arg)
 {
 	http_serve(arg);
-	count_out();
+	server.live--;
 	return 0;
 }
 
@@ -91,7 +83,7 @@ static void admit(int fd)
 		free(c);
 	}
 	weft_close(fd);
-	count_out();
+	server.live--;
 }
 
 static int accept_loop(void *listener)
@@ -159,66 +151,53 @@ static void close_all(void)
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
-static void on_signal(int signal_number)
+static bool is_pending(const sigset_t *signals)
 {
-	int saved = errno;
-	(void)signal_number;
-	(void)!write(events[1], "s", 1);
-	errno = saved;
-}
-
-static int watch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-	if (pipe(events) < 0)
-		return -errno;
-	for (int i = 0; i < 2; i++)
-		if (fcntl(events[i], F_SETFD, FD_CLOEXEC) < 0 || fcntl(events[i], F_SETFL, O_NONBLOCK) < 0)
-			return -errno;
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	return 0;
+	sigset_t pending;
+	sigpending(&pending);
+	return (sigismember(signals, SIGTERM) && sigismember(&pending, SIGTERM)) ||
+		(sigismember(signals, SIGINT) && sigismember(&pending, SIGINT));
 }
 
 /* No more connections and no more requests; those in progress have until the deadline, or until the next signal. */
-static void drain(void)
+static int drain(const sigset_t *signals)
 {
-	char event = 0;
 	weft_time deadline = weft_after(server.config->drain_ns);
 	server.draining = true;
 	close_all();
 	knock();
-	weft_set_deadline(events[0], WEFT_READ, deadline);
-	while (server.live > 0 && event != 's')
-		if (weft_read(events[0], &event, 1) <= 0)
-			break;
-	int64_t cut = server.live;
-	if (cut == 0)
-		return;
-	fprintf(stderr, "http: %lld connections were cut\n", (long long)cut);
-	if (weft_shutdown(weft_after(WEFT_SEC(5))) < 0)
-		abort();
+	int r;
+	do {
+		weft_time look = weft_after(WEFT_MS(50));
+		r = weft_stop(look < deadline ? look : deadline);
+	} while (r == -ETIMEDOUT && weft_now() < deadline && !is_pending(signals));
+	if (r == 0)
+		return 0;
+	fprintf(stderr, "http: connections cut: %lld\n", (long long)server.live);
+	r = weft_shutdown(weft_after(WEFT_SEC(5)));
+	if (r == 0)
+		r = weft_stop(WEFT_NEVER);
+	return r < 0 ? fail("stop", r, 1) : 0;
 }
 
-static int start(void)
+/* The main thread stays out of the runtime: it waits for signals, which are blocked everywhere. */
+static int serve_until_signal(void)
 {
-	int r = http_date_start();
-	if (r >= 0)
-		r = weft_adopt(events[0]);
+	sigset_t signals;
+	int signal_number, status = 0, result;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	http_route_start();
-	return r < 0 ? fail("start", r, 1) : listen_all();
-}
-
-static int run(void *status)
-{
-	char event;
-	*(int *)status = start();
-	if (*(int *)status != 0)
-		close_all();
-	else if (weft_read(events[0], &event, 1) > 0)
-		drain();
-	return 0;
+	if ((result = weft_start(NULL)) < 0)
+		return fail("weft", result, 1);
+	if ((result = http_date_start()) < 0)
+		status = fail("date", result, 1);
+	else if ((status = listen_all()) == 0)
+		sigwait(&signals, &signal_number);
+	int ended = drain(&signals);
+	return status != 0 ? status : ended;
 }
 
 /* Each connection is a descriptor: as many as the system lets us have. */
@@ -235,14 +214,10 @@ int main(int argc, char **argv)
 {
 	server.config = http_options(argc, argv);
 	raise_descriptors();
-	int status = 0, result = watch_signals();
-	if (result < 0)
-		return fail("signals", result, 1);
 	if (server.config->root != NULL) {
 		server.root_fd = open(server.config->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (server.root_fd < 0)
 			return fail(server.config->root, -errno, 2);
 	}
-	result = weft_run(NULL, run, &status);
-	return result < 0 ? fail("weft", result, 1) : status;
+	return serve_until_signal();
 }

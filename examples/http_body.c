@@ -7,6 +7,7 @@ enum { DROP_AT_MOST = 1 << 16 }; /* bytes of a body that nobody asked for; above
 int http_body_begin(struct http_conn *c)
 {
 	uint64_t most = (uint64_t)c->server->config->max_body;
+	c->body_wanted = false;
 	c->continue_due = c->head.expects_continue;
 	if (c->head.chunked) {
 		c->body = HTTP_BODY_CHUNKED;
@@ -71,6 +72,7 @@ static ssize_t take_chunks(struct http_conn *c, const char **piece, size_t there
 
 ssize_t http_body_next(struct http_conn *c, const char **piece)
 {
+	c->body_wanted = true;
 	while (c->body == HTTP_BODY_LENGTH || c->body == HTTP_BODY_CHUNKED) {
 		ssize_t n = c->in == c->end ? read_on(c) : 1;
 		if (n <= 0)
@@ -86,16 +88,9 @@ ssize_t http_body_next(struct http_conn *c, const char **piece)
 
 bool http_body_is_short(const struct http_conn *c)
 {
-	switch (c->body) {
-	case HTTP_BODY_NONE:
-		return true;
-	case HTTP_BODY_LENGTH:
-		return !c->continue_due && c->body_left <= DROP_AT_MOST;
-	case HTTP_BODY_CHUNKED:
-		return !c->continue_due;
-	default:
-		return false;
-	}
+	if (c->body == HTTP_BODY_NONE || c->body == HTTP_BODY_BROKEN)
+		return c->body == HTTP_BODY_NONE;
+	return c->body_wanted || (!c->continue_due && (c->body == HTTP_BODY_CHUNKED || c->body_left <= DROP_AT_MOST));
 }
 
 void http_body_drop(struct http_conn *c)

@@ -139,14 +139,15 @@ ssize_t http_fill(struct http_conn *c, bool between_requests)
 	return n;
 }
 
-/* The server ends, and this connection waits for a request. If one has arrived it is still answered. */
+/* The server ends, and this connection waits for a request. If one has arrived it is still answered. That is for the kernel to say:
+ * weft_recv goes by what the poller has told so far. */
 static bool look_once_more(struct http_conn *c)
 {
 	if (!http_flush(c))
 		return false;
 	make_room(c);
 	read_by(c, c->server->config->header_ns);
-	ssize_t n = weft_recv(c->fd, c->buf, c->size - OUT_LEAST, MSG_DONTWAIT);
+	ssize_t n = recv(c->fd, c->buf, c->size - OUT_LEAST, MSG_DONTWAIT);
 	if (n <= 0)
 		return false;
 	c->end = c->out = (uint32_t)n;

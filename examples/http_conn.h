@@ -77,6 +77,7 @@ struct http_conn {
 
 	/* the body of the present request */
 	enum http_body body;
+	bool body_wanted;   /* a handler reads it */
 	bool continue_due;  /* the client waits for "100 Continue" */
 	uint64_t body_left; /* HTTP_BODY_LENGTH: still to come; HTTP_BODY_CHUNKED: still allowed */
 	struct http_chunks chunks;
@@ -114,7 +115,7 @@ int http_body_begin(struct http_conn *c);
  * or -E when nobody is there to be told. */
 ssize_t http_body_next(struct http_conn *c, const char **piece);
 
-/* Whether the connection can go on behind the body: it has been read, or is small and on its way. */
+/* Whether the connection can go on behind the body: a handler reads it, or it is small and on its way. */
 bool http_body_is_short(const struct http_conn *c);
 
 /* Reads what nobody asked for. */

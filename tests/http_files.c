@@ -1,0 +1,281 @@
+/* The files of examples/http: what is found, and above all what is not. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "http_peer.h"
+
+/* A directory with the root and a secret beside it; removed by leave_tree. */
+static char tree[64];
+
+static void put_file(const char *name, const char *content, size_t n)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", tree, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	CHECK_GE(fd, 0);
+	CHECK_EQ(write(fd, content, n), n);
+	close(fd);
+}
+
+static void put_text(const char *name, const char *content)
+{
+	put_file(name, content, strlen(content));
+}
+
+static void put_directory(const char *name)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", tree, name);
+	CHECK_EQ(mkdir(path, 0755), 0);
+}
+
+static void put_link(const char *name, const char *target)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", tree, name);
+	CHECK_EQ(symlink(target, path), 0);
+}
+
+enum { BIG = 3000001 };
+
+static char *big_content(void)
+{
+	char *p = malloc(BIG);
+	CHECK(p != NULL);
+	for (size_t i = 0; i < BIG; i++)
+		p[i] = (char)(i * 2654435761u >> 24);
+	return p;
+}
+
+static void enter_tree(struct server *s)
+{
+	char options[128], *big = big_content();
+	snprintf(tree, sizeof(tree), "/tmp/weft-files-XXXXXX");
+	CHECK(mkdtemp(tree) != NULL);
+	put_directory("root");
+	put_directory("root/sub");
+	put_directory("root/bare");
+	put_directory("root/.git");
+	put_directory("root/.well-known");
+	put_directory("outside");
+	put_text("secret.txt", "secret");
+	put_text("outside/secret.txt", "secret");
+	put_text("root/index.html", "<p>index</p>");
+	put_text("root/sub/index.html", "sub");
+	put_text("root/sub/a.css", "css");
+	put_text("root/empty.txt", "");
+	put_text("root/with space.txt", "space");
+	put_text("root/100%.txt", "percent");
+	put_text("root/noext", "noext");
+	put_text("root/DATA.JSON", "{}");
+	put_text("root/.hidden", "secret");
+	put_text("root/.git/config", "secret");
+	put_text("root/.well-known/x", "known");
+	put_file("root/big.bin", big, BIG);
+	put_link("root/inside.txt", "sub/a.css");
+	put_link("root/upwards.txt", "../secret.txt");
+	put_link("root/away", "../outside");
+	put_link("root/absolute.txt", "/etc/passwd");
+	put_link("root/loop", "loop");
+	char fifo[128];
+	snprintf(fifo, sizeof(fifo), "%s/root/fifo", tree);
+	CHECK_EQ(mkfifo(fifo, 0644), 0);
+	free(big);
+	snprintf(options, sizeof(options), "--root %s/root", tree);
+	server_start(s, options);
+}
+
+static void leave_tree(struct server *s)
+{
+	char command[128];
+	server_stop(s);
+	snprintf(command, sizeof(command), "rm -r %s", tree);
+	CHECK_EQ(system(command), 0);
+}
+
+static struct response ask(int fd, const char *method, const char *path)
+{
+	char text[2048];
+	tell(fd, text, (size_t)snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: a\r\n\r\n", method, path));
+	return hear(fd, strcmp(method, "HEAD") == 0);
+}
+
+TEST(found)
+{
+	static const struct {
+		const char *path, *body, *type;
+	} files[] = {
+		{"/", "<p>index</p>", "text/html; charset=utf-8"},
+		{"/index.html", "<p>index</p>", "text/html; charset=utf-8"},
+		{"/index.html?a=b", "<p>index</p>", "text/html; charset=utf-8"},
+		{"http://elsewhere", "<p>index</p>", "text/html; charset=utf-8"},
+		{"/sub/", "sub", "text/html; charset=utf-8"},
+		{"/sub/a.css", "css", "text/css; charset=utf-8"},
+		{"/%73ub/a%2ecss", "css", "text/css; charset=utf-8"},
+		{"/empty.txt", "", "text/plain; charset=utf-8"},
+		{"/with%20space.txt", "space", "text/plain; charset=utf-8"},
+		{"/100%25.txt", "percent", "text/plain; charset=utf-8"},
+		{"/noext", "noext", "application/octet-stream"},
+		{"/DATA.JSON", "{}", "application/json"},
+		{"/.well-known/x", "known", "application/octet-stream"},
+		{"/inside.txt", "css", "text/plain; charset=utf-8"},
+	};
+	struct server s;
+	enter_tree(&s);
+	int fd = dial(&s);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct response r = ask(fd, "GET", files[i].path);
+		if (r.status != 200)
+			test_fail(__FILE__, __LINE__, "%s: %d", files[i].path, r.status);
+		CHECK_STR(r.body, files[i].body);
+		CHECK_STR(field(&r, "Content-Type"), files[i].type);
+		CHECK(field(&r, "Last-Modified") != NULL && field(&r, "ETag") != NULL);
+		free(r.bytes);
+	}
+	close(fd);
+	leave_tree(&s);
+}
+
+TEST(not_found)
+{
+	static const char *const paths[] = {
+		"/nothing", "/sub/nothing", "/bare/", "/noext/", "/noext/x", "/fifo", "/loop",
+		/* upwards */
+		"/../secret.txt", "/..", "/../", "/sub/../../secret.txt", "/sub/../index.html", "/./index.html", "/.", "/sub/..",
+		"/%2e%2e/secret.txt", "/.%2e/secret.txt", "/%2E%2E/secret.txt", "/sub/%2e%2e/%2e%2e/secret.txt",
+		"/..%2fsecret.txt", "/%2e%2e%2fsecret.txt", "/..%5csecret.txt", "/%252e%252e/secret.txt", "/..;/secret.txt",
+		"/...", "/%c0%ae%c0%ae/secret.txt",
+		/* by a link that leads out */
+		"/upwards.txt", "/away/secret.txt", "/away/", "/absolute.txt",
+		/* hidden names, odd names */
+		"/.hidden", "/.git/config", "/%2egit/config", "/.git/", "/.well-known/../index.html", "/.well-knownx",
+		"//index.html", "//", "/sub//a.css", "/sub%2fa.css", "/index.html%00", "/index.html%00.txt", "/%00",
+		"/etc/passwd", "//etc/passwd", "/%2fetc/passwd",
+	};
+	struct server s;
+	enter_tree(&s);
+	int fd = dial(&s);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct response r = ask(fd, "GET", paths[i]);
+		if (r.status != 404 || strstr(r.body, "secret") != NULL)
+			test_fail(__FILE__, __LINE__, "%s: %d %s", paths[i], r.status, r.body);
+		free(r.bytes);
+	}
+	close(fd);
+	leave_tree(&s);
+}
+
+TEST(long_names)
+{
+	struct server s;
+	char path[1600];
+	enter_tree(&s);
+	int fd = dial(&s);
+	for (size_t n = 200; n < sizeof(path) - 1; n += 7) {
+		memset(path, 'x', n);
+		path[0] = '/';
+		path[n] = '\0';
+		struct response r = ask(fd, "GET", path);
+		CHECK_EQ(r.status, 404);
+		free(r.bytes);
+	}
+	close(fd);
+	leave_tree(&s);
+}
+
+TEST(directory_without_slash)
+{
+	struct server s;
+	enter_tree(&s);
+	int fd = dial(&s);
+	struct response r = ask(fd, "GET", "/sub");
+	CHECK_EQ(r.status, 301);
+	CHECK_STR(field(&r, "Location"), "/sub/");
+	free(r.bytes);
+	r = ask(fd, "GET", "/%73ub?x");
+	CHECK_STR(field(&r, "Location"), "/%73ub/");
+	free(r.bytes);
+	close(fd);
+	leave_tree(&s);
+}
+
+TEST(head_and_other_methods)
+{
+	struct server s;
+	enter_tree(&s);
+	int fd = dial(&s);
+	struct response r = ask(fd, "HEAD", "/big.bin");
+	CHECK_EQ(r.status, 200);
+	CHECK_STR(field(&r, "Content-Length"), "3000001");
+	r = ask(fd, "HEAD", "/nothing");
+	CHECK_EQ(r.status, 404);
+	r = ask(fd, "DELETE", "/index.html");
+	CHECK_EQ(r.status, 405);
+	CHECK_STR(field(&r, "Allow"), "GET, HEAD, OPTIONS");
+	r = ask(fd, "OPTIONS", "/index.html");
+	CHECK_EQ(r.status, 204);
+	r = ask(fd, "GET", "/bytes/2");
+	CHECK_STR(r.body, "ab");
+	close(fd);
+	leave_tree(&s);
+}
+
+/* A big file between small ones, several times over one connection, and pipelined. */
+TEST(big_file)
+{
+	struct server s;
+	char *big = big_content();
+	enter_tree(&s);
+	int fd = dial(&s);
+	pid_t writer = fork();
+	if (writer == 0) {
+		for (int i = 0; i < 3; i++)
+			TELL(fd, "GET /sub/a.css HTTP/1.1\r\nHost: a\r\n\r\nGET /big.bin HTTP/1.1\r\nHost: a\r\n\r\n");
+		_exit(0);
+	}
+	for (int i = 0; i < 3; i++) {
+		expect(fd, 200, "css");
+		struct response r = hear(fd, false);
+		CHECK_EQ(r.body_size, BIG);
+		CHECK_MEM(r.body, big, BIG);
+		free(r.bytes);
+	}
+	CHECK_EQ(waitpid(writer, NULL, 0), writer);
+	close(fd);
+	free(big);
+	leave_tree(&s);
+}
+
+/* A file that shrinks while it is sent: the response breaks off, and the next one is not taken for its rest. */
+TEST(file_that_shrinks)
+{
+	struct server s;
+	char path[128], byte;
+	enter_tree(&s);
+	snprintf(path, sizeof(path), "%s/root/shrinks", tree);
+	int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	CHECK_EQ(ftruncate(file, 1 << 30), 0);
+	int fd = dial(&s);
+	TELL(fd, "GET /shrinks HTTP/1.1\r\nHost: a\r\n\r\nGET /sub/a.css HTTP/1.1\r\nHost: a\r\n\r\n");
+	CHECK_EQ(recv(fd, &byte, 1, MSG_PEEK), 1);
+	CHECK_EQ(ftruncate(file, 10), 0);
+	size_t n = 0;
+	ssize_t r;
+	static char buffer[1 << 16];
+	while ((r = recv(fd, buffer, sizeof(buffer) - 1, 0)) > 0) {
+		buffer[r] = '\0';
+		CHECK(n == 0 || strstr(buffer, "HTTP/1.1") == NULL);
+		n += (size_t)r;
+	}
+	CHECK_LT(n, 1 << 30);
+	close(file);
+	close(fd);
+	leave_tree(&s);
+}
