@@ -1,0 +1,295 @@
+/* The gate (runtime/sched.h, sched.c, worker.c, monitor.c): workers that enter and leave the runtime by plain stores, and a monitor
+ * that takes the processor from one that is outside and hands it to another worker.
+ *
+ * Shown: whoever is inside with a processor is its only owner, from its entry to its leaving; a processor always belongs to one
+ * worker, or is on its way to one, or is on the idle list; a worker that lost its processor goes on once it gets one, and no worker
+ * is without a processor and on no list (nobody waits for ever).
+ *
+ *   OK_NO_MEMBARRIER   light and heavy are both the full fence
+ *   BUG_NO_HEAVY       the monitor fences itself only
+ *   BUG_NO_REQUEST     the worker does not look at the request
+ *   BUG_LOOK_FIRST     the worker looks at the request before it says that it is inside
+ *   BUG_NOT_INSIDE     a worker that sleeps counts as outside, until it has woken: a processor handed to it can be taken again
+ *   BUG_HOLD_UNLOCKED  a worker that gets a processor clears its request without the lock */
+#define PROCESSORS 2
+#define WORKERS 3
+#define MONITOR WORKERS
+#define PROCS (WORKERS + 1)
+#define CALLS 2 /* of each worker */
+#define LOOKS 2 /* of the monitor at a processor */
+
+#define INSIDE(w) (w)
+#define REQUEST(w) (WORKERS + (w))
+#define LOCK (2 * WORKERS)
+#define VARS (2 * WORKERS + 1)
+#include "memory.pml"
+
+#define NONE 15
+#define YIELD 1
+#define TAKEN 2
+
+/* under the lock */
+byte idle_procs, idle_workers; /* sets, as bits */
+byte handed[WORKERS] = NONE;
+byte worker_of[PROCESSORS] = NONE; /* processor.worker */
+byte proc[WORKERS] = NONE;         /* worker.proc; also written by its worker while it is inside */
+
+bool signal[WORKERS];
+
+/* for the assertions */
+byte owner[PROCESSORS] = NONE;
+
+inline fence_light(me)
+{
+#ifdef OK_NO_MEMBARRIER
+	fence(me)
+#else
+	skip
+#endif
+}
+
+inline fence_heavy(me)
+{
+	fence(me);
+#if !defined(OK_NO_MEMBARRIER) && !defined(BUG_NO_HEAVY)
+	membarrier(me)
+#endif
+}
+
+inline first_of(set, i)
+{
+	i = 0;
+	do
+	:: !(set & (1 << i)) -> i++
+	:: else -> break
+	od
+}
+
+/* ---- a worker ---- */
+
+/* Gives up the processor, if there is one, and sleeps until there is one. Inside all the time. */
+inline give_up_locked(me)
+{
+	atomic {
+		if
+		:: proc[me] != NONE ->
+			owner[proc[me]] = NONE;
+			worker_of[proc[me]] = NONE;
+			idle_procs = idle_procs | (1 << proc[me]);
+			proc[me] = NONE
+		:: else
+		fi
+	}
+}
+
+inline sleep_for_proc(me)
+{
+	do
+	:: p == NONE ->
+		take_lock(me, LOCK);
+		give_up_locked(me);
+		atomic { signal[me] = false; idle_workers = idle_workers | (1 << me) }
+		release_lock(me, LOCK);
+		asleep(me)
+	:: else -> break
+	od;
+	atomic {
+		assert(owner[p] == NONE);
+		owner[p] = me;
+		proc[me] = p;
+		p = NONE
+	}
+#ifdef BUG_HOLD_UNLOCKED
+	store(me, REQUEST(me), 0)
+#endif
+}
+
+/* Until somebody hands it a processor, or one is idle. */
+inline asleep(me)
+{
+	p = NONE;
+#ifdef BUG_NOT_INSIDE
+	store(me, INSIDE(me), 0);
+#endif
+end:	signal[me] || idle_procs != 0;
+#ifdef BUG_NOT_INSIDE
+	store(me, INSIDE(me), 1);
+#endif
+	take_lock(me, LOCK);
+	atomic {
+		idle_workers = idle_workers & ~(1 << me);
+		p = handed[me];
+		handed[me] = NONE;
+		if
+		:: p == NONE && idle_procs != 0 ->
+			first_of(idle_procs, p);
+			idle_procs = idle_procs & ~(1 << p);
+			worker_of[p] = me
+		:: else
+		fi
+	}
+#ifndef BUG_HOLD_UNLOCKED
+	store(me, REQUEST(me), 0);
+#endif
+	release_lock(me, LOCK)
+}
+
+/* mine: whether the processor is (still) there */
+inline settle(me)
+{
+	take_lock(me, LOCK);
+	mine = proc[me] != NONE;
+	store(me, REQUEST(me), (mine -> 0 : TAKEN));
+	release_lock(me, LOCK)
+}
+
+/* A call: either one that may switch, which always ends up with a processor, or one that never does and then goes without. */
+inline enter(me)
+{
+#ifdef BUG_LOOK_FIRST
+	mine = LOAD(me, REQUEST(me)) == 0;
+	store(me, INSIDE(me), 1);
+	fence_light(me);
+#else
+	store(me, INSIDE(me), 1);
+	fence_light(me);
+#ifdef BUG_NO_REQUEST
+	mine = true;
+#else
+	mine = LOAD(me, REQUEST(me)) == 0;
+#endif
+#endif
+	if
+	:: mine
+	:: else ->
+		settle(me);
+		if
+		:: mine
+		:: !mine && here -> store(me, INSIDE(me), 0)
+		:: !mine && !here -> sleep_for_proc(me); mine = true
+		fi
+	fi
+}
+
+#define MY_OWN (proc[me] != NONE && owner[proc[me]] == me)
+
+/* The last call ends the coroutine: the processor goes to whoever wants it. */
+proctype worker(byte me)
+{
+	byte p = NONE, calls;
+	bool mine, here;
+	if
+	:: me == WORKERS - 1 -> /* begins asleep */
+		asleep(me);
+		sleep_for_proc(me);
+		store(me, INSIDE(me), 0)
+	:: else
+	fi;
+	do
+	:: calls < CALLS ->
+		atomic {
+			calls++;
+			if
+			:: here = false
+			:: calls < CALLS -> here = true
+			fi
+		}
+		enter(me);
+		if
+		:: mine ->
+			assert(MY_OWN);
+			if
+			:: calls < CALLS ->
+				assert(MY_OWN); /* some time later */
+				store(me, INSIDE(me), 0)
+			:: else ->
+				take_lock(me, LOCK);
+				assert(MY_OWN);
+				give_up_locked(me);
+				release_lock(me, LOCK)
+			fi
+		:: else
+		fi;
+		atomic { mine = false; here = false }
+	:: else -> break
+	od
+}
+
+proctype monitor(byte me)
+{
+	byte p, w, looks;
+	bool outside, take;
+	byte other;
+	do
+	:: looks < LOOKS ->
+		atomic {
+			looks++;
+			if
+			:: p = 0
+			:: looks > 1 -> p = 1 /* at first both are alike */
+			fi
+		}
+		take_lock(me, LOCK);
+		w = worker_of[p];
+		if
+		:: w != NONE ->
+			store(me, REQUEST(w), TAKEN);
+			fence_heavy(me);
+			atomic {
+				outside = LOAD(me, INSIDE(w)) == 0;
+				if
+				:: outside -> take = true; owner[p] = NONE; worker_of[p] = NONE
+				:: outside -> take = false /* nothing waits for it */
+				:: !outside
+				fi
+			}
+			if
+			:: take -> proc[w] = NONE
+			:: else -> store(me, REQUEST(w), (outside -> 0 : YIELD))
+			fi
+		:: else
+		fi;
+		release_lock(me, LOCK);
+		if
+		:: take ->
+			take_lock(me, LOCK);
+			atomic {
+				if
+				:: idle_workers != 0 ->
+					first_of(idle_workers, w);
+					idle_workers = idle_workers & ~(1 << w);
+					assert(handed[w] == NONE);
+					handed[w] = p;
+					worker_of[p] = w
+				:: else -> w = NONE; idle_procs = idle_procs | (1 << p) /* for a worker that would be made */
+				fi
+			}
+			release_lock(me, LOCK);
+			if
+			:: w != NONE -> signal[w] = true
+			:: else
+			fi
+		:: else
+		fi;
+		atomic { take = false; outside = false; w = 0; p = 0 }
+	:: else -> break
+	od
+}
+
+init {
+	atomic {
+		proc[0] = 0;
+		proc[1] = 1;
+		owner[0] = 0;
+		owner[1] = 1;
+		worker_of[0] = 0;
+		worker_of[1] = 1;
+		mem[INSIDE(2)] = 1;
+		idle_workers = 4;
+		run memory();
+		run worker(0);
+		run worker(1);
+		run worker(2);
+		run monitor(MONITOR)
+	}
+}
