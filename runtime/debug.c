@@ -55,8 +55,10 @@ static void dump_line(struct weft_co *co, void *arg)
 
 void weft_dump(int fd)
 {
-	if (wf_load_acquire(&wf_rt.up))
+	struct wf_worker *w = wf_enter_here();
+	if (w || wf_load_acquire(&wf_up))
 		wf_co_each(dump_line, &fd);
+	wf_leave(w);
 }
 
 /* ---- statistics ---------------------------------------------------------------------------------------------------------- */
@@ -75,20 +77,27 @@ static void add_proc(struct weft_stats *to, const struct wf_proc *p)
 	to->timers_fired += wf_load(&s->timers_fired);
 }
 
+static void sum_up(struct weft_stats *all)
+{
+	all->maxprocs = (int)wf_u32_load(&wf_rt.proc_count);
+	all->idle_procs = (int)wf_u32_load(&wf_rt.idle_count);
+	all->workers = (int)wf_u32_load(&wf_rt.worker_count);
+	all->spinning = (int)wf_u32_load(&wf_rt.spinning);
+	all->spawned = wf_load(&wf_rt.foreign_spawned);
+	all->wakes = wf_load(&wf_rt.wakes);
+	all->handoffs = wf_load(&wf_rt.handoffs);
+	all->stacks = wf_stack_made();
+	for (unsigned i = 0; i < wf_procs_made(); i++)
+		add_proc(all, wf_proc_at(i));
+}
+
 void weft_stats(struct weft_stats *stats)
 {
-	struct weft_stats all = {
-		.maxprocs = (int)wf_u32_load(&wf_rt.proc_count),
-		.idle_procs = (int)wf_u32_load(&wf_rt.idle_count),
-		.workers = (int)wf_u32_load(&wf_rt.worker_count),
-		.spinning = (int)wf_u32_load(&wf_rt.spinning),
-		.spawned = wf_load(&wf_rt.foreign_spawned),
-		.wakes = wf_load(&wf_rt.wakes),
-		.handoffs = wf_load(&wf_rt.handoffs),
-		.stacks = wf_stack_made(),
-	};
-	for (unsigned i = 0; i < wf_procs_made(); i++)
-		add_proc(&all, wf_proc_at(i));
+	struct weft_stats all = {0};
+	struct wf_worker *w = wf_enter_here();
+	if (w || wf_load_acquire(&wf_up))
+		sum_up(&all);
+	wf_leave(w);
 	all.size = stats->size < sizeof all ? stats->size : sizeof all;
 	memcpy(stats, &all, all.size);
 }

@@ -283,7 +283,7 @@ void wf_timer_armed(struct wf_worker *w, int64_t when)
 void wf_thread_waits(void)
 {
 	wf_fence_full(); /* pairs with the sleeper's: what the thread waits for was registered before */
-	if (!wf_u32_load(&wf_rt.polling) && wf_netpoll_active())
+	if (wf_load_acquire(&wf_up) && !wf_u32_load(&wf_rt.polling) && wf_netpoll_active())
 		wf_wake_worker();
 }
 

@@ -61,14 +61,14 @@ static int start_locked(const struct weft_config *config)
 	int stack_class = check_config(config);
 	if (stack_class < 0)
 		return stack_class;
-	if (wf_load(&wf_rt.up))
+	if (wf_load(&wf_up))
 		return -EBUSY;
 	set_up(config, stack_class);
 	int result = start_parts();
 	if (result < 0)
 		free_everything();
 	else
-		wf_store_release(&wf_rt.up, 1); /* pairs with the acquire in make (coro.c) */
+		wf_store_release(&wf_up, 1); /* pairs with the acquire of whoever asks */
 	return result < 0 ? result : 0;
 }
 
@@ -100,9 +100,19 @@ static int wait_drained(enum wf_draining what, weft_time deadline)
 	return left == 0 ? -ETIMEDOUT : 0;
 }
 
+/* What a guest made at the last moment runs as well. */
+static void turn_guests_out(void)
+{
+	wf_store(&wf_up, 0);
+	wf_fence_full(); /* pairs with the one in wf_enter_guest: it sees that, or we see the guest */
+	while (wf_load_acquire(&wf_guests) != 0) /* pairs with wf_leave_guest */
+		wf_os_sched_yield();
+	wait_drained(WF_DRAIN_ALL, WEFT_NEVER);
+}
+
 static void stop_parts(void)
 {
-	wf_store_release(&wf_rt.up, 0);
+	turn_guests_out();
 	wf_monitor_stop();
 	wf_workers_stop();
 	wf_netpoll_stop();
@@ -112,7 +122,7 @@ static void stop_parts(void)
 
 static int stop_locked(weft_time deadline)
 {
-	if (!wf_load(&wf_rt.up))
+	if (!wf_load(&wf_up))
 		return -EINVAL;
 	int result = wait_drained(WF_DRAIN_ALL_BUT_DAEMONS, deadline);
 	if (result != 0)
@@ -150,30 +160,34 @@ int weft_run(const struct weft_config *config, weft_fn *fn, void *arg)
 
 int weft_shutdown(weft_time deadline)
 {
-	if (!wf_load_acquire(&wf_rt.up))
-		return -EINVAL;
 	struct wf_worker *w = wf_enter_here();
-	wf_cancel_all(w);
-	wf_monitor_set_deadline(deadline);
+	bool up = wf_load_acquire(&wf_up);
+	if (up) {
+		wf_cancel_all(w);
+		wf_monitor_set_deadline(deadline);
+	}
 	wf_leave(w);
-	return 0;
+	return up ? 0 : -EINVAL;
 }
 
 int weft_maxprocs(void)
 {
+	struct wf_worker *w = wf_enter_here();
+	int n = wf_load_acquire(&wf_up) ? (int)wf_u32_load(&wf_rt.proc_count) : 0;
+	wf_leave(w);
+	if (n > 0)
+		return n;
 	struct weft_config config;
-	if (wf_load_acquire(&wf_rt.up))
-		return (int)wf_u32_load(&wf_rt.proc_count);
 	weft_config_init(&config);
 	return config.maxprocs;
 }
 
 int weft_set_maxprocs(int n)
 {
-	if (n < 1 || n > WEFT_MAXPROCS_LIMIT || !wf_load_acquire(&wf_rt.up))
+	if (n < 1 || n > WEFT_MAXPROCS_LIMIT)
 		return -EINVAL;
 	struct wf_worker *w = wf_enter_here();
-	int former = wf_procs_set(n);
+	int former = wf_load_acquire(&wf_up) ? wf_procs_set(n) : -EINVAL;
 	if (former >= 0 && former < n)
 		wf_wake_worker(); /* there may be work for the new ones; the first wakes the next */
 	wf_leave(w);

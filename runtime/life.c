@@ -5,7 +5,10 @@
 #include "check.h"
 #include "park.h"
 
-enum { ID_BATCH = 1024 };
+enum {
+	ID_BATCH = 1024,
+	DEFAULT_CLASS = UINT8_MAX, /* of stacks: the runtime's, once it is known to be up */
+};
 
 static wf_word last_id;
 
@@ -92,18 +95,18 @@ static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *
 }
 
 /* Makes it, and runs it. */
-static int make(struct weft_co **out, const struct plan *plan)
+static int make_here(struct wf_worker *w, struct weft_co **out, struct plan *plan)
 {
-	if (!wf_load_acquire(&wf_rt.up)) /* pairs with the release in weft_start */
+	if (!w && !wf_load_acquire(&wf_up)) /* pairs with the release in weft_start */
 		return -EINVAL;
-	struct wf_worker *w = wf_enter_here();
+	if (plan->stack_class == DEFAULT_CLASS)
+		plan->stack_class = (unsigned char)wf_rt.stack_class;
 	struct weft_co *co = wf_co_alloc(w);
 	if (!co || reserve_stack(w, plan->stack_class) != 0) {
 		if (co) {
 			wf_u8_store(&co->state, WF_STATE_DEAD);
 			wf_co_free(w, co);
 		}
-		wf_leave(w);
 		return -ENOMEM;
 	}
 	prepare(w, co, plan);
@@ -111,13 +114,20 @@ static int make(struct weft_co **out, const struct plan *plan)
 		*out = co;
 	count_spawn(w, plan->kind & WF_CO_DAEMON);
 	wf_ready_new(w, co);
-	wf_leave(w);
 	return 0;
+}
+
+static int make(struct weft_co **out, struct plan *plan)
+{
+	struct wf_worker *w = wf_enter_here();
+	int result = make_here(w, out, plan);
+	wf_leave(w);
+	return result;
 }
 
 int wf_co_make(weft_fn *fn, void *arg, void (*enrol)(struct weft_co *co, void *arg), void *enrol_arg)
 {
-	struct plan plan = {.fn = fn, .arg = arg, .stack_class = (unsigned char)wf_rt.stack_class};
+	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS};
 	plan.enrol = enrol;
 	plan.enrol_arg = enrol_arg;
 	return make(NULL, &plan);
@@ -132,12 +142,12 @@ int weft_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, v
 {
 	if (!fn || (attr && attr->size < sizeof *attr))
 		return -EINVAL;
-	struct plan plan = {.fn = fn, .arg = arg, .stack_class = (unsigned char)wf_rt.stack_class};
+	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS};
 	plan.kind = co ? WF_CO_ESCAPED : 0;
 	if (attr) {
 		plan.name = attr->name;
 		plan.kind = (unsigned char)(plan.kind | (attr->daemon ? WF_CO_DAEMON : 0));
-		int class_index = attr->stack_size ? wf_stack_class(attr->stack_size) : (int)wf_rt.stack_class;
+		int class_index = attr->stack_size ? wf_stack_class(attr->stack_size) : DEFAULT_CLASS;
 		if (class_index < 0)
 			return class_index;
 		plan.stack_class = (unsigned char)class_index;
@@ -265,6 +275,9 @@ int weft_join_until(struct weft_co *co, int *result, weft_time deadline)
 	if (!co)
 		return -EINVAL;
 	struct wf_worker *w = wf_enter();
+	bool guest = !w;
+	if (guest)
+		wf_enter_guest(); /* once more: to stay one while it waits */
 	wf_charge(&w, WF_COST_CALL);
 	int failed = w && w->co == co ? -EDEADLK : wf_cancelled(w);
 	if (failed == 0) {
@@ -276,6 +289,8 @@ int weft_join_until(struct weft_co *co, int *result, weft_time deadline)
 			*result = co->result;
 		wf_co_free(w, co);
 	}
+	if (guest)
+		wf_leave_guest();
 	wf_leave(w);
 	return failed;
 }

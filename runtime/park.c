@@ -121,16 +121,8 @@ void wf_park_commit(struct wf_worker *w, void *arg)
 	wf_ready(w, co);
 }
 
-/* The same shape for a thread: its context is always saved. */
-static int block_thread(struct wf_wait *wait, int64_t deadline)
+static int sleep_until_woken(struct wf_wait *wait, uintptr_t ticket, int64_t deadline)
 {
-	uintptr_t ticket = wf_wait_ticket(wait);
-	if (!wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED) && /* pairs with wf_claim */
-	    !wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) {    /* pairs with wf_wake */
-		wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
-		return (int)wait->result;
-	}
-	wf_thread_waits();
 	while (!wf_u32_load_acquire(&wait->thread_woken)) { /* pairs with the release in wf_wake */
 		int64_t left = wf_time_left(deadline);
 		if (left == 0) {
@@ -141,6 +133,22 @@ static int block_thread(struct wf_wait *wait, int64_t deadline)
 		wf_os_futex_wait(&wait->thread_woken, 0, left);
 	}
 	return (int)wait->result;
+}
+
+/* The same shape for a thread: its context is always saved. */
+static int block_thread(struct wf_wait *wait, int64_t deadline)
+{
+	uintptr_t ticket = wf_wait_ticket(wait);
+	if (!wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED) && /* pairs with wf_claim */
+	    !wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) {    /* pairs with wf_wake */
+		wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
+		return (int)wait->result;
+	}
+	wf_thread_waits();
+	wf_leave_guest();
+	int result = sleep_until_woken(wait, ticket, deadline);
+	wf_enter_guest();
+	return result;
 }
 
 int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags)

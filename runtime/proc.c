@@ -12,6 +12,7 @@ enum {
 };
 
 struct wf_runtime wf_rt;
+wf_word wf_up, wf_guests;
 
 /* ---- stacks of a processor ------------------------------------------------------------------------------------------- */
 

@@ -116,8 +116,10 @@ struct wf_worker {
 
 /* ---- the runtime --------------------------------------------------------------------------------------------------- */
 
+/* Not part of what a stop clears: started and not stopped; plain threads inside (sched.h). */
+extern wf_word wf_up, wf_guests;
+
 struct wf_runtime {
-	wf_word up; /* started and not stopped */
 	struct weft_config config;
 	unsigned stack_class; /* of config.stack_size */
 

@@ -370,9 +370,10 @@ void weft_yield(void)
 {
 	struct wf_worker *w = wf_enter();
 	if (wf_likely(w != NULL))
-		wf_leave(yield(w));
+		w = yield(w);
 	else
 		wf_os_sched_yield();
+	wf_leave(w);
 }
 
 void wf_yield_inside(struct wf_worker **w)
@@ -435,5 +436,17 @@ WF_COLD struct wf_worker *wf_enter_here_slow(struct wf_worker *w)
 		return w;
 	}
 	wf_leave(w);
+	return wf_enter_guest();
+}
+
+WF_COLD struct wf_worker *wf_enter_guest(void)
+{
+	wf_add_full(&wf_guests, 1);
+	wf_fence_full(); /* pairs with the one in stop_parts (init.c) */
 	return NULL;
+}
+
+WF_COLD void wf_leave_guest(void)
+{
+	wf_add_full(&wf_guests, -1); /* pairs with the acquire in stop_parts: what the guest used can go */
 }

@@ -9,7 +9,16 @@
  *                                                                thread does
  *   both            ... wf_leave(w);                             NULL is fine
  *
- * After anything that may switch (wf_park, wf_yield_inside), the worker is another one: take it from there, never keep it. */
+ * After anything that may switch (wf_park, wf_yield_inside), the worker is another one: take it from there, never keep it.
+ *
+ * Plain threads are guests. They are counted at the gate, since weft_stop frees what they use:
+ *
+ *   guest                                  weft_stop
+ *   1 guests + 1                           1 up = 0
+ *   2 full fence                           2 full fence
+ *   3 up? use the runtime                  3 guests? wait for them
+ *
+ * While a guest sleeps it is not counted, but for a join: the handle is the runtime's, and the wait ends before it does. */
 #ifndef WF_SCHED_H
 #define WF_SCHED_H
 
@@ -33,6 +42,8 @@ static inline struct wf_worker *wf_waker_self(void)
 /* What one call costs of the budget that a coroutine has until it must let others go first. */
 enum { WF_COST_CALL = 1, WF_COST_SYSCALL = 16, WF_BUDGET = 1024 };
 
+struct wf_worker *wf_enter_guest(void); /* NULL */
+void wf_leave_guest(void);
 struct wf_worker *wf_enter_slow(struct wf_worker *w);
 struct wf_worker *wf_enter_here_slow(struct wf_worker *w);
 void wf_budget_spent(struct wf_worker **w);
@@ -42,7 +53,7 @@ static inline struct wf_worker *wf_enter(void)
 {
 	struct wf_worker *w = wf_worker_self();
 	if (wf_unlikely(!w))
-		return NULL;
+		return wf_enter_guest();
 	wf_store(&w->inside, 1); /* pairs with the heavy fence of the monitor */
 	wf_fence_light();
 	if (wf_unlikely(wf_load_acquire(&w->request) != 0)) /* pairs with the release of the monitor: it has looked */
@@ -56,7 +67,7 @@ static inline struct wf_worker *wf_enter_here(void)
 {
 	struct wf_worker *w = wf_worker_self();
 	if (wf_unlikely(!w))
-		return NULL;
+		return wf_enter_guest();
 	wf_store(&w->inside, 1); /* pairs with the heavy fence of the monitor */
 	wf_fence_light();
 	if (wf_unlikely(wf_load_acquire(&w->request) != 0)) /* pairs with the release of the monitor: it has looked */
@@ -69,6 +80,8 @@ static inline void wf_leave(struct wf_worker *w)
 {
 	if (wf_likely(w != NULL))
 		wf_store_release(&w->inside, 0); /* pairs with the acquire of the monitor: what was done inside is done */
+	else
+		wf_leave_guest();
 }
 
 /* Takes `cost` off the budget; when it is spent, lets others go first. For calls that may switch, before they do their work or
