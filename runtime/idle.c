@@ -156,7 +156,7 @@ static bool dismiss(struct wf_worker *w)
 static bool sleep_until_signal(struct wf_worker *w)
 {
 	int64_t until = wf_os_now() + SPARE_NS;
-	while (!wf_u32_load_acquire(&w->signal)) { /* pairs with the release in signal_worker */
+	while (!wf_u32_load_acquire(&w->signal)) { /* pairs with the release in hand_locked */
 		bool spare = wf_u32_load(&wf_rt.worker_count) > wf_u32_load(&wf_rt.proc_count);
 		int64_t left = until - wf_os_now();
 		if (spare && left <= 0 && dismiss(w)) {
@@ -220,9 +220,9 @@ bool wf_sleep_for_proc(struct wf_worker *w)
 
 /* ---- waking ---------------------------------------------------------------------------------------------------------- */
 
-static void signal_worker(struct wf_worker *w, bool in_poll)
+/* After hand_locked, without the lock. The worker may be gone by now: only its address is used. */
+static void rouse(struct wf_worker *w, bool in_poll)
 {
-	wf_u32_store_release(&w->signal, 1); /* pairs with the acquire in sleep_until_signal: handed is written */
 	if (in_poll)
 		wf_netpoll_break();
 	else
@@ -242,6 +242,7 @@ static void hand_locked(struct wf_worker *w, struct wf_proc *p)
 	give_locked(p, w);
 	w->handed = p;
 	w->spinning = true;
+	wf_u32_store_release(&w->signal, 1); /* pairs with the acquire in sleep_until_signal */
 }
 
 WF_NOINLINE void wf_wake_worker(void)
@@ -259,7 +260,7 @@ WF_NOINLINE void wf_wake_worker(void)
 		wf_count(&wf_rt.wakes);
 	wf_unlock(&wf_rt.lock);
 	if (w)
-		signal_worker(w, in_poll);
+		rouse(w, in_poll);
 	else if (!p || wf_worker_start(p) != 0)
 		wf_u32_add_full(&wf_rt.spinning, -1);
 }
@@ -302,7 +303,7 @@ void wf_worker_hand(struct wf_proc *p)
 		hand_locked(w, p);
 	wf_unlock(&wf_rt.lock);
 	if (w)
-		signal_worker(w, in_poll);
+		rouse(w, in_poll);
 	else if (wf_worker_start(p) != 0)
 		wf_u32_add_full(&wf_rt.spinning, -1);
 }
