@@ -72,6 +72,7 @@ static void doze(int64_t ns)
 	if (!wf_u32_load_acquire(&monitor.wake)) /* pairs with the release in wake */
 		wf_os_futex_wait(&monitor.wake, 0, ns);
 	wf_u32_store(&monitor.wake, 0);
+	wf_fence_full(); /* what was written before a wake that this store has swallowed is seen by the look that follows */
 }
 
 /* ---- one look ---------------------------------------------------------------------------------------------------------- */

@@ -104,7 +104,10 @@ static void stop_spinning_with_work(struct wf_worker *w)
 	if (!w->spinning)
 		return;
 	w->spinning = false;
-	if (wf_u32_add_full(&wf_rt.spinning, -1) == 1 && wf_u32_load(&wf_rt.global_count) != 0)
+	if (wf_u32_add_full(&wf_rt.spinning, -1) != 1)
+		return;
+	wf_fence_full(); /* pairs with the producer's: it sees no spinner, or we see its work */
+	if (wf_u32_load(&wf_rt.global_count) != 0)
 		wf_wake_worker();
 }
 
