@@ -62,9 +62,10 @@ void wf_monitor_notice(void)
 		wake();
 }
 
+/* Or waits for a thread that could not be made. */
 static bool anything_runs(void)
 {
-	return wf_u32_load(&wf_rt.idle_count) < wf_u32_load(&wf_rt.proc_count);
+	return wf_u32_load(&wf_rt.idle_count) < wf_u32_load(&wf_rt.proc_count) || wf_u32_load(&wf_rt.global_count) != 0;
 }
 
 static void doze(int64_t ns)

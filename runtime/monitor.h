@@ -10,7 +10,7 @@ void wf_monitor_stop(void);
 /* weft_shutdown's deadline: whoever lives then is named, and the process exits. The earliest one set holds. */
 void wf_monitor_set_deadline(weft_time deadline);
 
-/* A processor has just gone from idle to running: a monitor that sleeps for want of one goes on. */
+/* A processor has just gone from idle to running, or could not for want of a thread: a monitor that sleeps goes on. */
 void wf_monitor_notice(void);
 
 #endif

@@ -183,13 +183,22 @@ static void make_public(struct wf_worker *w, unsigned n)
 		p->fresh[i] = p->fresh[i + n];
 }
 
-WF_COLD void wf_retire(struct wf_worker *w)
+WF_COLD void wf_proc_empty(struct wf_proc *p)
 {
-	struct wf_proc *p = w->proc;
 	struct weft_co *co;
-	make_public(w, p->fresh_count);
 	while ((co = wf_runq_pop_owner(&p->runq)))
 		wf_global_push(co, co, 1);
+	if (p->next)
+		wf_global_push(p->next, p->next, 1);
+	for (unsigned i = 0; i < p->fresh_count; i++)
+		wf_global_push(p->fresh[i], p->fresh[i], 1);
+	p->next = NULL;
+	p->fresh_count = 0;
+}
+
+WF_COLD void wf_retire(struct wf_worker *w)
+{
+	wf_proc_empty(w->proc);
 	wf_wake_worker();
 }
 

@@ -70,6 +70,9 @@ void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co);
 /* Global queue, poller and timers, and whether others should be woken for what waits here. */
 void wf_look_around(struct wf_worker *w);
 
+/* Moves all that a processor holds to the global queue. Whoever has it, worker or not. */
+void wf_proc_empty(struct wf_proc *p);
+
 /* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. Called again in the
  * scheduler's context, since the commit of the coroutine that was left comes after the first time. */
 void wf_retire(struct wf_worker *w);
@@ -89,7 +92,7 @@ int wf_timers_run_all(struct wf_worker *w, int64_t now);
 
 /* ---- workers and processors ------------------------------------------------------------------------------------------ */
 
-/* Starts a worker that holds p, which is off the idle list. On failure (-EAGAIN, -ENOMEM) p is idle again. */
+/* Starts a worker that holds p, which is off the idle list. On failure (-EAGAIN, -ENOMEM) p is empty and idle again. */
 int wf_worker_start(struct wf_proc *p);
 
 /* Gives a processor that was taken from its worker to another one, started if none sleeps; whether there can be one. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "monitor.h"
 #include "netpoll.h"
 #include "switch.h"
 
@@ -205,29 +206,25 @@ void wf_worker_unlink_locked(struct wf_worker *w)
 	wf_u32_add(&wf_rt.worker_count, -1);
 }
 
-static void discard_worker(struct wf_worker *w)
-{
-	wf_lock(&wf_rt.lock);
-	wf_worker_unlink_locked(w);
-	wf_unlock(&wf_rt.lock);
-	free(w);
-}
-
 int wf_worker_start(struct wf_proc *p)
 {
 	struct wf_worker *w = new_worker(p);
 	struct wf_os_thread thread;
 	int result = w ? wf_os_thread_start(&thread, "weft", worker_main, w) : -ENOMEM;
-	if (w && result < 0)
-		discard_worker(w);
+	if (result < 0)
+		wf_proc_empty(p); /* where the monitor sees it, which tries again */
 	wf_lock(&wf_rt.lock);
-	if (result == 0) {
+	if (result == 0)
 		w->thread = thread; /* from now on it can be joined and freed */
-		wf_unlock(&wf_rt.lock);
-		return 0;
-	}
-	wf_put_idle_locked(p);
+	else if (w)
+		wf_worker_unlink_locked(w);
+	if (result < 0)
+		wf_put_idle_locked(p);
 	wf_unlock(&wf_rt.lock);
+	if (result < 0) {
+		free(w);
+		wf_monitor_notice();
+	}
 	return result;
 }
 
