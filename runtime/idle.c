@@ -258,10 +258,12 @@ WF_NOINLINE void wf_wake_worker(void)
 		hand_locked(w, p);
 	if (p)
 		wf_count(&wf_rt.wakes);
+	else /* still locked: whoever finds a processor idle after this one found none does not take us for a spinner */
+		wf_u32_add_full(&wf_rt.spinning, -1);
 	wf_unlock(&wf_rt.lock);
 	if (w)
 		rouse(w, in_poll);
-	else if (!p || wf_worker_start(p) != 0)
+	else if (p && wf_worker_start(p) != 0)
 		wf_u32_add_full(&wf_rt.spinning, -1);
 }
 

@@ -221,7 +221,8 @@ static void wake_thread(struct wf_wait *wait)
 
 void wf_wake_slow(struct wf_worker *w, struct wf_wait *wait)
 {
-	uintptr_t claim = wf_load(&wait->claim); /* relaxed: CLAIMED is final until we act; EARLY is confirmed by the CAS */
+	/* acquire: the context, if it is SAVED; pairs with wf_park_commit */
+	uintptr_t claim = wf_load_acquire(&wait->claim);
 	uintptr_t ticket = claim & ~WF_PHASE_MASK;
 	/* release: result and data; pairs with wf_park_commit */
 	if ((claim & WF_PHASE_MASK) == WF_EARLY &&
