@@ -101,16 +101,16 @@ static ssize_t receive(int fd, struct io *io, try_fn *try)
 {
 	struct wf_turn turn;
 	unsigned flags = 0;
-	if (wf_unlikely(io->flags != 0))
-		flags = (io->flags & MSG_DONTWAIT ? WF_TURN_NOWAIT : 0) | (io->flags & (MSG_OOB | MSG_ERRQUEUE) ? WF_TURN_TRY : 0);
+	if (wf_unlikely(io->flags & (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)))
+		flags = WF_TURN_TRY | (io->flags & MSG_DONTWAIT ? WF_TURN_NOWAIT : 0);
 	ssize_t r = wf_turn_take(&turn, fd, WF_READ, WF_WHY_READ, flags);
 	if (wf_unlikely(r < 0))
 		return r;
 	do
 		r = try(&turn, io);
 	while (r == -EAGAIN && (r = wf_turn_wait(&turn)) == 0);
-	bool drained = r > 0 && (size_t)r < io->n && (turn.kind & WF_DESC_TCP) && (io->flags & ~MSG_DONTWAIT) == 0;
-	wf_turn_end(&turn, drained, 0);
+	bool drained = r == -EAGAIN || (r > 0 && (size_t)r < io->n && (turn.kind & WF_DESC_TCP));
+	wf_turn_end(&turn, drained && (io->flags & ~MSG_DONTWAIT) == 0, 0);
 	return r;
 }
 

@@ -27,7 +27,7 @@ struct wf_turn {
 
 enum wf_turn_flags {
 	WF_TURN_NOWAIT = 1, /* -EAGAIN instead of waiting */
-	WF_TURN_TRY = 2,    /* what is asked for shows no edge: try, ready or not */
+	WF_TURN_TRY = 2,    /* try, whether an edge came or not */
 };
 
 /* Enters fd, gets the turn on one side, and waits until a try is worth it. -EBADF, -ETIMEDOUT, -ECANCELED, -EAGAIN, or the error

@@ -268,9 +268,11 @@ CO_TEST(adopt_of_a_known_number)
 	start_write(&writer, fds[0], "x", 1);
 	await_waiters(fds[0], WF_WRITE, 1, 0);
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	unsigned known = wf_desc_count();
 	CHECK_EQ(dup2(pair[0], fds[0]), fds[0]);
 	close(pair[0]);
 	CHECK_RESULT(weft_adopt(fds[0]), 0);
+	CHECK_EQ(wf_desc_count(), known);
 	CHECK_RESULT(finish(&reader), -EBADF);
 	CHECK_RESULT(finish(&queued), -EBADF);
 	CHECK_RESULT(finish(&writer), -EBADF);
@@ -293,6 +295,11 @@ CO_TEST(adopt_of_the_same_file_again)
 		CHECK_RESULT(weft_wait_fd(fd, WEFT_READ, WEFT_NEVER), WEFT_READ);
 	}
 	CHECK_EQ(weft_read(fd, &value, sizeof value), (ssize_t)sizeof value);
+	struct call reader;
+	start_read(&reader, fd, &value, sizeof value);
+	await_waiters(fd, WF_READ, 1, 0);
+	CHECK_EQ(weft_write(fd, &(uint64_t){ 1 }, sizeof value), (ssize_t)sizeof value);
+	CHECK_EQ(finish(&reader), (ssize_t)sizeof value);
 	CHECK_RESULT(weft_close(fd), 0);
 }
 

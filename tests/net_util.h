@@ -28,6 +28,9 @@ void await_ready(int fd, enum wf_dir dir);
 /* Waits until the number is no longer weft's. */
 void await_unknown(int fd);
 
+/* How many descriptors are in epoll sets of this process; 0 where the system does not tell. */
+int count_registered(void);
+
 /* Writes until no more goes in; returns how much went. */
 size_t fill(int fd);
 

@@ -242,6 +242,51 @@ CO_TEST(wait_for_a_known_one)
 	close_pair(fds);
 }
 
+/* Those who only watch leave the edge to whoever reads next. */
+CO_TEST(wait_takes_no_edge)
+{
+	int fds[2];
+	char c;
+	struct call watcher;
+	tcp_pair(fds);
+	CHECK_RESULT(weft_recv(fds[0], &c, 1, MSG_DONTWAIT), -EAGAIN);
+	start_wait_fd(&watcher, fds[0], WEFT_READ, WEFT_NEVER);
+	await_waiters(fds[0], WF_READ, 1, 0);
+	CHECK_EQ(weft_write(fds[1], "x", 1), 1);
+	CHECK_RESULT(finish(&watcher), WEFT_READ);
+	CHECK_EQ(weft_read(fds[0], &c, 1), 1);
+	close_pair(fds);
+}
+
+struct ball {
+	int from, to, rounds;
+};
+
+static int play(void *arg)
+{
+	const struct ball *ball = arg;
+	uint64_t value;
+	for (int i = 0; i < ball->rounds; i++) {
+		while (read(ball->from, &value, sizeof value) < 0)
+			CHECK_RESULT(weft_wait_fd(ball->from, WEFT_READ, WEFT_NEVER), WEFT_READ);
+		CHECK_EQ(write(ball->to, &value, sizeof value), (ssize_t)sizeof value);
+	}
+	return 0;
+}
+
+/* Looking and parking are two steps: nothing that comes in between is missed. */
+CO_TEST(wait_misses_nothing)
+{
+	int fds[2] = { eventfd(1, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK) };
+	struct ball there = { fds[0], fds[1], test_scaled(20000) }, back = { fds[1], fds[0], there.rounds };
+	CHECK_RESULT(weft_adopt(fds[0]), 0);
+	CHECK_RESULT(weft_adopt(fds[1]), 0);
+	struct weft_co *player = spawn_call(play, &there);
+	CHECK_EQ(on_thread(play, &back), 0);
+	CHECK_EQ(join_call(player), 0);
+	close_pair(fds);
+}
+
 CO_TEST(wait_obeys_the_deadline_of_the_descriptor)
 {
 	int fds[2];
@@ -262,6 +307,7 @@ CO_TEST(wait_for_a_stranger)
 	struct call watchers[3];
 	CHECK_EQ(pipe(fds), 0);
 	unsigned known = wf_desc_count();
+	int registered = count_registered();
 	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ, WEFT_NOW), -EAGAIN);
 	CHECK_RESULT(weft_wait_fd(fds[1], WEFT_WRITE, WEFT_NEVER), WEFT_WRITE);
 	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ, weft_after(WEFT_MS(5))), -ETIMEDOUT);
@@ -283,6 +329,7 @@ CO_TEST(wait_for_a_stranger)
 	CHECK_RESULT(weft_cancel(watchers[0].co), 0);
 	CHECK_RESULT(finish(&watchers[0]), -ECANCELED);
 	CHECK_EQ(wf_desc_count(), known);
+	CHECK_EQ(count_registered(), registered);
 	CHECK_EQ(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
 	close(fds[0]);
 	close(fds[1]);
@@ -363,6 +410,41 @@ CO_TEST(dontwait)
 	close_pair(fds);
 }
 
+/* ---- the poller ---------------------------------------------------------------------------------------------------- */
+
+/* A look in between must not eat the break that another poll was meant to get. */
+TEST(break_is_remembered)
+{
+	CHECK_RESULT(wf_netpoll_start(), 0);
+	for (int i = 0; i < 3; i++) {
+		wf_netpoll_break();
+		wf_netpoll_break();
+		CHECK_EQ(wf_netpoll_wait(NULL, 0), 0);
+		CHECK_EQ(wf_netpoll_wait(NULL, -1), 0); /* returns at once */
+		int64_t start = weft_now();
+		CHECK_EQ(wf_netpoll_wait(NULL, 2000000), 0); /* there was but one */
+		CHECK_GE(weft_now(), start + 2000000);
+	}
+	wf_netpoll_stop();
+}
+
+static void *break_soon(void *arg)
+{
+	usleep(1000);
+	wf_netpoll_break();
+	return arg;
+}
+
+TEST(break_of_a_blocked_poll)
+{
+	pthread_t thread;
+	CHECK_RESULT(wf_netpoll_start(), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, break_soon, NULL), 0);
+	CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	wf_netpoll_stop();
+}
+
 /* ---- fairness ------------------------------------------------------------------------------------------------------ */
 
 static int count_up(void *arg)
@@ -381,6 +463,8 @@ CO_TEST(always_ready_lets_others_go)
 	int fd = eventfd(1, EFD_SEMAPHORE);
 	uint64_t one = 1, got;
 	wf_u32 count = 0;
+	struct weft_stats before = { .size = sizeof before }, after = before;
+	weft_stats(&before);
 	CHECK_RESULT(weft_adopt(fd), 0);
 	struct weft_co *other = spawn_call(count_up, (void *)(uintptr_t)&count);
 	while (wf_u32_load(&count) < 100) {
@@ -388,5 +472,11 @@ CO_TEST(always_ready_lets_others_go)
 		CHECK_EQ(weft_read(fd, &got, sizeof got), (ssize_t)sizeof got);
 	}
 	CHECK_EQ(join_call(other), 0);
+	for (int i = 0; i < 1000; i++) { /* not only because the monitor asked for it */
+		CHECK_EQ(weft_write(fd, &one, sizeof one), (ssize_t)sizeof one);
+		CHECK_EQ(weft_read(fd, &got, sizeof got), (ssize_t)sizeof got);
+	}
+	weft_stats(&after);
+	CHECK_GT(after.budget_yields, before.budget_yields);
 	CHECK_RESULT(weft_close(fd), 0);
 }
