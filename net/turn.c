@@ -116,7 +116,7 @@ static int park_locked(struct wf_turn *turn, unsigned dirs, enum wf_role role, i
 	return sleep_there(turn, &place, until);
 }
 
-static int check_locked(const struct wf_turn *turn, unsigned dirs)
+int wf_turn_check_locked(const struct wf_turn *turn, unsigned dirs)
 {
 	struct wf_desc *d = turn->desc;
 	if (wf_unlikely(d->seq != turn->seq || d->state != WF_DESC_OPEN))
@@ -127,8 +127,7 @@ static int check_locked(const struct wf_turn *turn, unsigned dirs)
 	return 0;
 }
 
-/* Tells the poller about a descriptor that it did not have to know until now. Two may do so at once. Without the lock. */
-static int register_late(struct wf_turn *turn)
+int wf_turn_register(struct wf_turn *turn)
 {
 	int r = wf_netpoll_add(turn->fd, turn->seq);
 	wf_lock(&turn->desc->lock);
@@ -144,7 +143,7 @@ static inline int await_locked(struct wf_turn *turn)
 	struct wf_desc *d = turn->desc;
 	struct wf_side *side = &d->sides[turn->dir];
 	for (;;) {
-		int r = check_locked(turn, 1u << turn->dir);
+		int r = wf_turn_check_locked(turn, 1u << turn->dir);
 		if (wf_likely(r == 0) && side->ready) {
 			side->ready = false;
 			wf_unlock(&d->lock);
@@ -155,7 +154,7 @@ static inline int await_locked(struct wf_turn *turn)
 		if (wf_likely(r == 0 && d->registered))
 			return park_locked(turn, 1u << turn->dir, WF_AT_WORK, WF_TIME_NEVER);
 		wf_unlock(&d->lock);
-		if (r < 0 || (r = register_late(turn)) < 0)
+		if (r < 0 || (r = wf_turn_register(turn)) < 0)
 			return r;
 		wf_lock(&d->lock);
 	}
@@ -170,7 +169,7 @@ int wf_turn_wait(struct wf_turn *turn)
 /* Queues for the turn. Entered with the lock held; on success left with it and the turn, else it has left the descriptor. */
 static int queue_locked(struct wf_turn *turn)
 {
-	int r = check_locked(turn, 1u << turn->dir);
+	int r = wf_turn_check_locked(turn, 1u << turn->dir);
 	if (r == 0 && turn->nowait)
 		r = -EAGAIN;
 	if (r == 0) {
@@ -260,7 +259,7 @@ int wf_turn_unblock(struct wf_turn *turn)
 static int time_over(struct wf_turn *turn)
 {
 	wf_lock(&turn->desc->lock);
-	int r = check_locked(turn, 1u << turn->dir);
+	int r = wf_turn_check_locked(turn, 1u << turn->dir);
 	wf_unlock(&turn->desc->lock);
 	return r;
 }
@@ -270,7 +269,7 @@ int wf_turn_pause(struct wf_turn *turn, int64_t ns)
 	unsigned dirs = 1u << turn->dir;
 	int64_t until = wf_os_now() + ns;
 	wf_lock(&turn->desc->lock);
-	int r = check_locked(turn, dirs);
+	int r = wf_turn_check_locked(turn, dirs);
 	if (r == 0)
 		r = park_locked(turn, dirs, WF_PAUSING, until);
 	else
@@ -319,7 +318,7 @@ static int queue_up_starving(struct wf_turn *turn, struct place *place, struct w
 	if (wf_load(&starving.closed) != closed) /* relaxed: ordered by the fence before */
 		return 0;
 	wf_lock(&turn->desc->lock);
-	int r = check_locked(turn, 1u << turn->dir);
+	int r = wf_turn_check_locked(turn, 1u << turn->dir);
 	if (r == 0) {
 		queue_up_locked(turn, place, 1u << turn->dir, WF_PAUSING);
 		wf_waitq_push(&starving.queue, waiter, place->wait);
@@ -380,7 +379,7 @@ int wf_desc_watch(struct wf_turn *turn, unsigned dirs, int64_t deadline)
 	struct wf_desc *d = turn->desc;
 	for (;;) {
 		wf_lock(&d->lock);
-		int r = check_locked(turn, dirs);
+		int r = wf_turn_check_locked(turn, dirs);
 		unsigned edges = d->edges;
 		bool registered = d->registered;
 		wf_unlock(&d->lock);
@@ -389,7 +388,7 @@ int wf_desc_watch(struct wf_turn *turn, unsigned dirs, int64_t deadline)
 		if (r == 0 && deadline == WEFT_NOW)
 			r = -EAGAIN;
 		if (r == 0 && !registered)
-			r = register_late(turn);
+			r = wf_turn_register(turn);
 		if (r != 0)
 			return r;
 		wf_lock(&d->lock);

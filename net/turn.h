@@ -37,6 +37,13 @@ int wf_turn_take(struct wf_turn *turn, int fd, enum wf_dir dir, enum wf_reason w
 /* After a try gave -EAGAIN: waits until another one is worth it. The same errors; the turn is kept. */
 int wf_turn_wait(struct wf_turn *turn);
 
+/* Whether the descriptor is still the same file, and the deadlines of these directions have not passed: 0, -EBADF, -ETIMEDOUT. */
+int wf_turn_check_locked(const struct wf_turn *turn, unsigned dirs);
+
+/* Tells the poller about a descriptor that it did not have to know until now. Two may do so at once. Without the lock. As
+ * epoll_ctl(2). */
+int wf_turn_register(struct wf_turn *turn);
+
 /* Where no edge will come: waits ns nanoseconds. 0, or errors as above. */
 int wf_turn_pause(struct wf_turn *turn, int64_t ns);
 

@@ -5,7 +5,7 @@
 #ifndef WF_NETPOLL_H
 #define WF_NETPOLL_H
 
-#include "base.h"
+#include "wait.h"
 
 struct wf_worker;
 
@@ -22,5 +22,41 @@ void wf_netpoll_break(void);
 
 /* Whether any descriptor is registered: without one, nobody needs to look. */
 bool wf_netpoll_active(void);
+
+/* ---- descriptors as cases of a select (net/watch.c) -------------------------------------------------------------------
+ *
+ *   begin    each, in the gate
+ *   look     each; one is ready: go to end. None is, and they are not armed: arm each, and look again
+ *   queue    each, under a wait that was begun; false: end that wait, with 0
+ *   (park)
+ *   leave    each; 0, or an error of look, ended the wait: look again
+ *   end      each
+ *
+ * begin, arm and end leave the gate and enter it again: *w is another worker afterwards, perhaps. */
+
+struct wf_desc;
+
+struct wf_watch {
+	int fd;
+	int number;           /* under which weft knows it: fd, or a duplicate */
+	unsigned dirs;        /* WEFT_READ, WEFT_WRITE */
+	unsigned seq, edges;
+	struct wf_desc *desc; /* NULL: weft does not know it */
+	struct wf_waiter waiters[2];
+};
+
+/* Whether it is armed already. */
+bool wf_watch_begin(struct wf_watch *watch, struct wf_worker **w, int fd, unsigned dirs);
+void wf_watch_end(struct wf_watch *watch, struct wf_worker **w);
+
+/* The ready directions; 0; or what a read or write would meet: -EBADF it is not open, or was closed; -ETIMEDOUT its deadline is
+ * past. */
+int wf_watch_look(struct wf_watch *watch);
+
+/* Tells the poller, if it does not know. 0, -EMFILE, -ENOMEM, or as epoll_ctl(2). */
+int wf_watch_arm(struct wf_watch *watch, struct wf_worker **w);
+
+bool wf_watch_queue(struct wf_watch *watch, struct wf_worker *w, struct wf_wait *wait);
+void wf_watch_leave(struct wf_watch *watch);
 
 #endif

@@ -174,6 +174,15 @@ static inline unsigned wf_procs_made(void)
 	return wf_u32_load_acquire(&wf_rt.procs_made); /* pairs with the release in wf_procs_set */
 }
 
+/* The owner. */
+static inline unsigned wf_proc_random(struct wf_proc *p)
+{
+	p->random ^= p->random << 13; /* xorshift (Marsaglia 2003) */
+	p->random ^= p->random >> 17;
+	p->random ^= p->random << 5;
+	return p->random;
+}
+
 /* Gives back what the processor has too much of: promises, and half of a full stack cache. The owner. */
 void wf_proc_spill(struct wf_proc *p);
 

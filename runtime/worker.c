@@ -14,18 +14,10 @@ enum {
 
 /* ---- looking for work ------------------------------------------------------------------------------------------------ */
 
-static unsigned next_random(struct wf_proc *p)
-{
-	p->random ^= p->random << 13; /* xorshift (Marsaglia 2003) */
-	p->random ^= p->random >> 17;
-	p->random ^= p->random << 5;
-	return p->random;
-}
-
 static struct weft_co *steal(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
-	unsigned made = wf_procs_made(), start = next_random(p) % made;
+	unsigned made = wf_procs_made(), start = wf_proc_random(p) % made;
 	for (unsigned i = 0; i < made; i++) {
 		struct wf_proc *victim = wf_proc_at((start + i) % made);
 		unsigned n;

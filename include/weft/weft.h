@@ -5,6 +5,8 @@
  *   runtime.h  start, stop, processors, statistics
  *   co.h       coroutines: spawn, join, sleep, exit, local values
  *   scope.h    coroutines that belong together: cancel, deadlines, limits
+ *   chan.h     channels: values from one coroutine to another
+ *   select.h   waiting for the first of several things
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -16,6 +18,8 @@
 #include "time.h"
 #include "runtime.h"
 #include "co.h"
+#include "chan.h"
+#include "select.h"
 #include "net.h"
 #include "scope.h"
 
