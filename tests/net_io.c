@@ -120,7 +120,9 @@ CO_TEST(drained_only_when_it_is)
 	int fds[2];
 	char buf[64];
 	tcp_pair(fds);
+	CHECK_RESULT(weft_recv(fds[1], buf, sizeof buf, MSG_DONTWAIT), -EAGAIN);
 	CHECK_EQ(weft_write(fds[0], "abcdef", 6), 6);
+	await_ready(fds[1], WF_READ); /* no other edge will come */
 	CHECK_EQ(weft_recv(fds[1], buf, sizeof buf, MSG_PEEK), 6);
 	CHECK_EQ(weft_read(fds[1], buf, 3), 3);
 	CHECK_EQ(weft_read(fds[1], buf, 2), 2);

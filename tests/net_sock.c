@@ -347,19 +347,35 @@ CO_TEST(dial_deadline_ends_with_the_dial)
 	CHECK_RESULT(weft_close(listener), 0);
 }
 
-/* An edge that was noted before the socket was connected is no outcome. */
+struct attempt {
+	int fd;
+	struct sockaddr_in to;
+};
+
+static int connect_it(void *arg)
+{
+	const struct attempt *attempt = arg;
+	return weft_connect(attempt->fd, (const struct sockaddr *)&attempt->to, sizeof attempt->to);
+}
+
+/* An edge that came for another reason, such as being unconnected at first, is no outcome. */
 CO_TEST(spurious_edge_while_connecting)
 {
 	char addr[64];
-	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int clogs[8], listener = full_listener(addr, clogs), fd = socket(AF_INET, SOCK_STREAM, 0);
-	name.sin_port = htons((uint16_t)atoi(strchr(addr, ':') + 1));
-	CHECK_RESULT(weft_adopt(fd), 0);
-	while (!wf_desc_find(fd)->ending) /* unconnected, it shows an end */
-		weft_yield();
-	CHECK_RESULT(weft_set_deadline(fd, WEFT_WRITE, weft_after(WEFT_MS(30))), 0);
-	CHECK_RESULT(weft_connect(fd, (struct sockaddr *)&name, sizeof name), -ETIMEDOUT);
-	CHECK_RESULT(weft_close(fd), 0);
+	int clogs[8], listener = full_listener(addr, clogs);
+	struct attempt attempt = { weft_socket(AF_INET, SOCK_STREAM, 0), { .sin_family = AF_INET } };
+	struct wf_list woken = { 0 };
+	attempt.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	attempt.to.sin_port = htons((uint16_t)atoi(strchr(addr, ':') + 1));
+	struct weft_co *co = spawn_call(connect_it, &attempt);
+	await_waiters(attempt.fd, WF_WRITE, 1, 0);
+	wf_desc_event(attempt.fd, wf_desc_find(attempt.fd)->seq, WEFT_WRITE, true, &woken);
+	CHECK(!wf_list_empty(&woken));
+	wf_wake_all(NULL, &woken);
+	await_waiters(attempt.fd, WF_WRITE, 1, 0); /* it waits again */
+	CHECK_RESULT(weft_set_deadline(attempt.fd, WEFT_WRITE, weft_now()), 0);
+	CHECK_RESULT(join_call(co), -ETIMEDOUT);
+	CHECK_RESULT(weft_close(attempt.fd), 0);
 	close_full_listener(listener, clogs);
 }
 
