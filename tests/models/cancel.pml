@@ -1,4 +1,4 @@
-/* Cancelling a coroutine (runtime/cancel.c) against its waits (runtime/park.c): the canceller says so and then ends the present wait;
+/* Cancelling a coroutine (runtime/scope.c) against its waits (runtime/park.c): the canceller says so and then ends the present wait;
  * the waiter says what its present wait is and then looks whether it is cancelled. Some waits can't be cancelled, and all can
  * be ended by somebody else, before the cancel or after.
  *

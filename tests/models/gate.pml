@@ -1,4 +1,4 @@
-/* The gate (runtime/sched.h, sched.c, worker.c, monitor.c): workers that enter and leave the runtime by plain stores, and a monitor
+/* The gate (runtime/sched.h, sched.c, idle.c, monitor.c): workers that enter and leave the runtime by plain stores, and a monitor
  * that takes the processor from one that is outside and hands it to another worker.
  *
  * Shown: whoever is inside with a processor is its only owner, from its entry to its leaving; a processor always belongs to one
@@ -17,6 +17,9 @@
 #define PROCS (WORKERS + 1)
 #define CALLS 2 /* of each worker */
 #define LOOKS 2 /* of the monitor at a processor */
+#ifndef DEPTH
+#define DEPTH 1 /* with 2 it holds as well, in twice as many states */
+#endif
 
 #define INSIDE(w) (w)
 #define REQUEST(w) (WORKERS + (w))
@@ -56,6 +59,8 @@ inline fence_heavy(me)
 #endif
 }
 
+#define MY_OWN (proc[me] != NONE && owner[proc[me]] == me)
+
 inline first_of(set, i)
 {
 	i = 0;
@@ -93,6 +98,11 @@ inline sleep_for_proc(me)
 		asleep(me)
 	:: else -> break
 	od;
+	hold(me)
+}
+
+inline hold(me)
+{
 	atomic {
 		assert(owner[p] == NONE);
 		owner[p] = me;
@@ -101,6 +111,32 @@ inline sleep_for_proc(me)
 	}
 #ifdef BUG_HOLD_UNLOCKED
 	store(me, REQUEST(me), 0)
+#endif
+}
+
+/* p: NONE if none is idle */
+inline take_idle_locked(me)
+{
+	atomic {
+		if
+		:: p == NONE && idle_procs != 0 ->
+			first_of(idle_procs, p);
+			idle_procs = idle_procs & ~(1 << p);
+			worker_of[p] = me;
+#ifndef BUG_HOLD_UNLOCKED
+			store(me, REQUEST(me), 0)
+#endif
+		:: else
+		fi
+	}
+}
+
+/* From now on the monitor may ask for it: what it asked before is void. */
+inline give_locked(me, q, to)
+{
+	worker_of[q] = to;
+#ifndef BUG_HOLD_UNLOCKED
+	store(me, REQUEST(to), 0)
 #endif
 }
 
@@ -116,21 +152,8 @@ end:	signal[me] || idle_procs != 0;
 	store(me, INSIDE(me), 1);
 #endif
 	take_lock(me, LOCK);
-	atomic {
-		idle_workers = idle_workers & ~(1 << me);
-		p = handed[me];
-		handed[me] = NONE;
-		if
-		:: p == NONE && idle_procs != 0 ->
-			first_of(idle_procs, p);
-			idle_procs = idle_procs & ~(1 << p);
-			worker_of[p] = me
-		:: else
-		fi
-	}
-#ifndef BUG_HOLD_UNLOCKED
-	store(me, REQUEST(me), 0);
-#endif
+	atomic { idle_workers = idle_workers & ~(1 << me); p = handed[me]; handed[me] = NONE }
+	take_idle_locked(me);
 	release_lock(me, LOCK)
 }
 
@@ -160,18 +183,25 @@ inline enter(me)
 #endif
 #endif
 	if
-	:: mine
+	:: mine -> assert(MY_OWN)
 	:: else ->
 		settle(me);
 		if
-		:: mine
+		:: mine -> assert(MY_OWN)
 		:: !mine && here -> store(me, INSIDE(me), 0)
-		:: !mine && !here -> sleep_for_proc(me); mine = true
+		:: !mine && !here ->
+			take_lock(me, LOCK);
+			take_idle_locked(me);
+			release_lock(me, LOCK);
+			if
+			:: p != NONE -> hold(me)
+			:: else -> sleep_for_proc(me)
+			fi;
+			mine = true
 		fi
 	fi
 }
 
-#define MY_OWN (proc[me] != NONE && owner[proc[me]] == me)
 
 /* The last call ends the coroutine: the processor goes to whoever wants it. */
 proctype worker(byte me)
@@ -197,15 +227,12 @@ proctype worker(byte me)
 		enter(me);
 		if
 		:: mine ->
-			assert(MY_OWN);
 			if
 			:: calls < CALLS ->
-				assert(MY_OWN); /* some time later */
-				store(me, INSIDE(me), 0)
+				atomic { sb[me].n < DEPTH -> assert(MY_OWN); buffer_append(me, INSIDE(me), 0) } /* some time later */
 			:: else ->
 				take_lock(me, LOCK);
-				assert(MY_OWN);
-				give_up_locked(me);
+				atomic { assert(MY_OWN); give_up_locked(me) }
 				release_lock(me, LOCK)
 			fi
 		:: else
@@ -253,17 +280,16 @@ proctype monitor(byte me)
 		if
 		:: take ->
 			take_lock(me, LOCK);
-			atomic {
-				if
-				:: idle_workers != 0 ->
+			if
+			:: atomic { idle_workers != 0 ->
 					first_of(idle_workers, w);
 					idle_workers = idle_workers & ~(1 << w);
 					assert(handed[w] == NONE);
-					handed[w] = p;
-					worker_of[p] = w
-				:: else -> w = NONE; idle_procs = idle_procs | (1 << p) /* for a worker that would be made */
-				fi
-			}
+					handed[w] = p
+				}
+				give_locked(me, p, w)
+			:: atomic { true -> w = NONE; idle_procs = idle_procs | (1 << p) } /* nothing waits for it, or for a new worker */
+			fi;
 			release_lock(me, LOCK);
 			if
 			:: w != NONE -> signal[w] = true

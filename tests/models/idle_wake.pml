@@ -1,4 +1,4 @@
-/* Idle and wake (runtime/worker.c): workers that look for work, give their processors up and sleep; a plain thread that puts
+/* Idle and wake (runtime/worker.c, idle.c): workers that look for work, give their processors up and sleep; a plain thread that puts
  * work into the global queue; a monitor that takes a processor away from a worker and hands it to another one.
  *
  * Item 0 is a hog: it does not end before all others have run, but lets what waits in its own ring go first (in life the
