@@ -1,0 +1,256 @@
+/* System calls that fail: this program has its own definitions of some, which the library then calls. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "net_util.h"
+#include "netpoll.h"
+
+/* The errors of the next calls, 0: none, it succeeds. Ends with the array. */
+struct script {
+	wf_u32 at;
+	unsigned count;
+	const int *errors;
+};
+
+static struct script accepts, controls;
+static wf_u32 connects_interrupted, no_pwait2, no_epoll, no_eventfd, no_timerfd, timerfds;
+
+static int next_error(struct script *script)
+{
+	unsigned at = wf_u32_load(&script->at);
+	if (at >= script->count)
+		return 0;
+	wf_u32_store(&script->at, at + 1);
+	return script->errors[at];
+}
+
+static void set_script(struct script *script, const int *errors, unsigned count)
+{
+	script->errors = errors;
+	script->count = count;
+	wf_u32_store(&script->at, 0);
+}
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* Under names of their own in C, since the system's headers declare these two in ways of their own. */
+int accept_or_fail(int fd, struct sockaddr *peer, socklen_t *len, int flags) __asm__("accept4");
+int connect_or_fail(int fd, const struct sockaddr *addr, socklen_t len) __asm__("connect");
+
+int accept_or_fail(int fd, struct sockaddr *peer, socklen_t *len, int flags)
+{
+	int error = next_error(&accepts);
+	return error ? fail(error) : (int)syscall(SYS_accept4, fd, peer, len, flags);
+}
+
+int connect_or_fail(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int r = (int)syscall(SYS_connect, fd, addr, len);
+	return wf_u32_load(&connects_interrupted) ? fail(EINTR) : r; /* it goes on by itself */
+}
+
+int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
+{
+	int error = op == EPOLL_CTL_ADD ? next_error(&controls) : 0;
+	return error ? fail(error) : (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
+}
+
+int epoll_pwait2(int epoll, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
+{
+	if (wf_u32_load(&no_pwait2))
+		return fail(ENOSYS);
+	return (int)syscall(SYS_epoll_pwait2, epoll, events, n, timeout, mask, sizeof(long));
+}
+
+int epoll_create1(int flags)
+{
+	return wf_u32_load(&no_epoll) ? fail(EMFILE) : (int)syscall(SYS_epoll_create1, flags);
+}
+
+int eventfd(unsigned value, int flags)
+{
+	return wf_u32_load(&no_eventfd) ? fail(ENFILE) : (int)syscall(SYS_eventfd2, value, flags);
+}
+
+int timerfd_create(int clock, int flags)
+{
+	wf_u32_add(&timerfds, 1);
+	return wf_u32_load(&no_timerfd) ? fail(ENOMEM) : (int)syscall(SYS_timerfd_create, clock, flags);
+}
+
+/* ---- accept -------------------------------------------------------------------------------------------------------- */
+
+static void accept_after(const int *errors, unsigned count, int first, int second)
+{
+	char addr[64];
+	int listener = listen_somewhere(addr), fd, conn;
+	CHECK_OK(fd = weft_dial(addr, WEFT_NEVER));
+	set_script(&accepts, errors, count);
+	conn = weft_accept(listener, NULL, NULL);
+	if (first < 0) {
+		CHECK_RESULT(conn, first);
+		conn = weft_accept(listener, NULL, NULL);
+	}
+	CHECK_EQ(conn < 0 ? conn : 0, second);
+	CHECK_EQ(wf_u32_load(&accepts.at), count);
+	CHECK_RESULT(weft_close(conn), 0);
+	CHECK_RESULT(weft_close(fd), 0);
+	CHECK_RESULT(weft_close(listener), 0);
+}
+
+CO_TEST(accept_skips_passing_errors)
+{
+	static const int errors[] = { ECONNABORTED, EPROTO, ENETDOWN, EINTR, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, ECONNABORTED };
+	accept_after(errors, sizeof errors / sizeof *errors, 0, 0);
+}
+
+CO_TEST(accept_reports_shortages)
+{
+	static const int errors[] = { ENFILE, ENOBUFS, ENOMEM, EMFILE };
+	for (int i = 0; i < 4; i++)
+		accept_after(&errors[i], 1, -errors[i], 0);
+}
+
+CO_TEST(accept_reports_others)
+{
+	static const int errors[] = { EPERM };
+	accept_after(errors, 1, -EPERM, 0);
+}
+
+/* The poller takes no more: what was accepted is closed again, and the error reported. */
+CO_TEST(accept_without_room_in_the_poller)
+{
+	static const int errors[] = { ENOSPC };
+	char addr[64], c;
+	int listener = listen_somewhere(addr), fd;
+	CHECK_OK(fd = weft_dial(addr, WEFT_NEVER));
+	set_script(&controls, errors, 1);
+	CHECK_RESULT(weft_accept(listener, NULL, NULL), -ENOSPC);
+	ssize_t n = weft_read(fd, &c, 1);
+	CHECK(n == 0 || n == -ECONNRESET);
+	CHECK_RESULT(weft_close(fd), 0);
+	CHECK_RESULT(weft_close(listener), 0);
+}
+
+CO_TEST(others_without_room_in_the_poller)
+{
+	static const int errors[] = { ENOSPC };
+	char addr[64];
+	int fds[2], listener = listen_somewhere(addr), fd;
+	unsigned known = wf_desc_count();
+	set_script(&controls, errors, 1);
+	CHECK_RESULT(weft_listen("127.0.0.1:0", 0), -ENOSPC);
+	set_script(&controls, errors, 1);
+	CHECK_RESULT(weft_listen("unix:/tmp/weft-test-nospace", 0), -ENOSPC);
+	CHECK_EQ(access("/tmp/weft-test-nospace", F_OK), -1);
+	CHECK_EQ(pipe(fds), 0);
+	set_script(&controls, errors, 1);
+	CHECK_RESULT(weft_adopt(fds[0]), -ENOSPC);
+	CHECK_EQ(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
+	set_script(&controls, errors, 1);
+	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ, WEFT_NEVER), -ENOSPC);
+	CHECK_EQ(wf_desc_count(), known);
+	CHECK_OK(fd = weft_dial(addr, WEFT_NEVER));
+	set_script(&controls, errors, 1); /* a dialled socket is registered when it first waits */
+	if (!wf_desc_find(fd)->registered) {
+		char c;
+		CHECK_RESULT(weft_read(fd, &c, 1), -ENOSPC);
+	}
+	set_script(&controls, NULL, 0);
+	CHECK_RESULT(weft_close(fd), 0);
+	CHECK_RESULT(weft_close(listener), 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* ---- connect ------------------------------------------------------------------------------------------------------- */
+
+CO_TEST(interrupted_connect_goes_on)
+{
+	char addr[64], c;
+	int listener = listen_somewhere(addr), fd, conn;
+	wf_u32_store(&connects_interrupted, 1);
+	CHECK_OK(fd = weft_dial(addr, WEFT_NEVER));
+	wf_u32_store(&connects_interrupted, 0);
+	CHECK_OK(conn = weft_accept(listener, NULL, NULL));
+	CHECK_EQ(weft_write(fd, "x", 1), 1);
+	CHECK_EQ(weft_read(conn, &c, 1), 1);
+	close_pair((int[]){ fd, conn });
+	CHECK_RESULT(weft_close(listener), 0);
+	wf_u32_store(&connects_interrupted, 1);
+	CHECK_RESULT(weft_dial(addr, WEFT_NEVER), -ECONNREFUSED);
+}
+
+/* ---- the poller ---------------------------------------------------------------------------------------------------- */
+
+static int return_7(void *arg) { return arg ? 0 : 7; }
+
+TEST(runtime_without_a_poller)
+{
+	wf_u32_store(&no_epoll, 1);
+	CHECK_RESULT(weft_run(NULL, return_7, NULL), -EMFILE);
+	wf_u32_store(&no_epoll, 0);
+	wf_u32_store(&no_eventfd, 1);
+	CHECK_RESULT(weft_run(NULL, return_7, NULL), -ENFILE);
+	wf_u32_store(&no_eventfd, 0);
+	wf_u32_store(&no_pwait2, 1);
+	wf_u32_store(&no_timerfd, 1);
+	CHECK_RESULT(weft_run(NULL, return_7, NULL), -ENOMEM);
+	wf_u32_store(&no_timerfd, 0);
+	CHECK_EQ(weft_run(NULL, return_7, NULL), 7);
+}
+
+/* Kernels before 5.11: a timerfd ends waits of less than a millisecond. */
+TEST(poller_without_precise_timeouts)
+{
+	static const int64_t timeouts[] = { 1, 1000, 50000, 300000, 999999, 1000000, 1000001, 2500000 };
+	wf_u32_store(&no_pwait2, 1);
+	CHECK_RESULT(wf_netpoll_start(), 0);
+	CHECK_EQ(wf_u32_load(&timerfds), 1);
+	for (int round = 0; round < 2; round++)
+		for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++) {
+			int64_t start = weft_now();
+			CHECK_EQ(wf_netpoll_wait(NULL, timeouts[i]), 0);
+			CHECK_GE(weft_now(), start + timeouts[i]);
+		}
+	wf_netpoll_break();
+	CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
+	wf_netpoll_stop();
+}
+
+static int exchange(void *arg)
+{
+	int fds[2];
+	char c;
+	struct call reader;
+	(void)arg;
+	tcp_pair(fds);
+	for (int i = 0; i < 100; i++) {
+		start_read(&reader, fds[0], &c, 1);
+		CHECK_RESULT(weft_sleep(WEFT_US(i)), 0);
+		CHECK_EQ(weft_write(fds[1], "x", 1), 1);
+		CHECK_EQ(finish(&reader), 1);
+	}
+	close_pair(fds);
+	return 0;
+}
+
+TEST(runtime_without_precise_timeouts)
+{
+	wf_u32_store(&no_pwait2, 1);
+	CHECK_RESULT(weft_run(NULL, exchange, NULL), 0);
+	CHECK_EQ(wf_u32_load(&timerfds), 1);
+}
