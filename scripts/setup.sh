@@ -61,6 +61,7 @@ need_for_ci() {
 	need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
 	[ -e /usr/aarch64-linux-gnu/lib/libc.so ] || add libc6-dev-arm64-cross
 	need qemu-aarch64 qemu-user
+	need spin spin
 }
 
 for wanted; do
