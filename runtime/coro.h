@@ -74,7 +74,7 @@ struct weft_co {
 	struct wf_scope *scope; /* the innermost one it is in; NULL: none */
 	struct wf_scope *home;  /* the one it was put into; the others it has opened itself */
 	struct wf_link scope_link; /* in scope->inside */
-	int own_cancel;         /* by weft_cancel and weft_shutdown; under the lock */
+	wf_u8 own_cancel;       /* 1: cancelled by weft_cancel or weft_shutdown; under the lock */
 	void (*on_end)(struct wf_worker *w, struct weft_co *co, int result);
 
 	/* Its life. */

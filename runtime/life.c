@@ -82,10 +82,10 @@ static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *
 	co->defers = NULL;
 	co->locals = NULL;
 	wf_co_name(co, plan->name);
-	co->own_cancel = 0;
-	co->scope = co->home = NULL;
 	co->on_end = NULL;
+	wf_u8_store(&co->own_cancel, 0); /* relaxed, both: wf_cancel_all may be late; the fence below settles that */
 	wf_store(&co->cancel, 0);
+	wf_assert(!co->scope && !co->home);
 	if (plan->enrol)
 		plan->enrol(co, plan->enrol_arg);
 	wf_co_move(co, WF_STATE_NEW);
@@ -201,12 +201,18 @@ static void announce_end(struct wf_worker *w, struct weft_co *co)
 		wf_wake_all(w, &others);
 }
 
-_Noreturn void wf_co_finish(struct weft_co *co, int result)
+static void check_scopes_closed(const struct weft_co *co)
 {
 	if (co->scope != co->home)
 		wf_fatal("coroutine %llu \"%s\" returned with an open scope", (unsigned long long)co->id, co->name);
+}
+
+_Noreturn void wf_co_finish(struct weft_co *co, int result)
+{
+	check_scopes_closed(co);
 	run_defers(co);
 	wf_locals_run(co);
+	check_scopes_closed(co); /* these may open some too */
 	struct wf_worker *w = wf_enter();
 	struct wf_stack *stack = co->stack;
 	bool daemon = co->kind & WF_CO_DAEMON;
@@ -227,8 +233,9 @@ _Noreturn void weft_exit(int result)
 	struct wf_worker *w = wf_worker_self();
 	if (!w)
 		wf_fatal("weft_exit outside a coroutine");
-	wf_scopes_unwind(w->co);
-	wf_co_finish(w->co, result);
+	struct weft_co *co = w->co; /* the worker is another one after this, if scopes are open */
+	wf_scopes_unwind(co);
+	wf_co_finish(co, result);
 }
 
 int weft_defer(void (*fn)(void *), void *arg)

@@ -18,19 +18,39 @@ static void set_cancel(struct weft_co *co, int cause)
 
 /* ---- cancelling -------------------------------------------------------------------------------------------------------- */
 
-typedef void visit_fn(struct wf_worker *w, struct weft_co *co, struct wf_scope *s);
+typedef void visit_fn(struct wf_worker *w, struct wf_scope *s);
 
-static void mark(struct wf_worker *w, struct weft_co *co, struct wf_scope *s)
+static struct weft_co *member(const struct wf_scope *s, struct wf_link *l)
 {
-	(void)w;
-	set_cancel(co, wf_scope_effective(s));
+	return l && l != &s->inside.head ? wf_container_of(l, struct weft_co, scope_link) : NULL;
 }
 
-/* Inside s and waiting, it began to wait there: to leave s it would have to run. */
-static void end_wait(struct wf_worker *w, struct weft_co *co, struct wf_scope *s)
+static struct weft_co *first_member(const struct wf_scope *s)
 {
-	(void)s;
-	wf_co_end_wait(w, co);
+	return member(s, s->inside.head.next);
+}
+
+static struct weft_co *next_member(const struct wf_scope *s, const struct weft_co *co)
+{
+	return member(s, co->scope_link.next);
+}
+
+static void mark(struct wf_worker *w, struct wf_scope *s)
+{
+	(void)w;
+	for (struct weft_co *co = first_member(s); co; co = next_member(s, co))
+		set_cancel(co, wf_scope_effective(s));
+}
+
+/* Inside s and waiting, a coroutine began to wait there: to leave s it would have to run. Whoever waits to start one in s may be
+ * behind a shield; that call fails all the same. */
+static void end_waits(struct wf_worker *w, struct wf_scope *s)
+{
+	struct wf_wait *starter;
+	for (struct weft_co *co = first_member(s); co; co = next_member(s, co))
+		wf_co_end_wait(w, co);
+	while ((starter = wf_waitq_claim(&s->starters, -ECANCELED, NULL)))
+		wf_wake(w, starter);
 }
 
 static struct wf_scope *scope_of(struct wf_link *l)
@@ -44,13 +64,6 @@ static struct wf_scope *after(struct wf_scope *s)
 	return l == &s->parent->scopes.head ? NULL : scope_of(l);
 }
 
-static void visit_inside(struct wf_worker *w, struct wf_scope *s, visit_fn *visit)
-{
-	struct wf_link *head = &s->inside.head, *l;
-	for (l = head->next; l && l != head; l = l->next)
-		visit(w, wf_container_of(l, struct weft_co, scope_link), s);
-}
-
 /* Skips scopes behind a shield of their own. The lock of the one returned is taken. */
 static struct wf_scope *lock_unshielded(struct wf_scope *s)
 {
@@ -61,13 +74,13 @@ static struct wf_scope *lock_unshielded(struct wf_scope *s)
 	return s;
 }
 
-/* Calls visit for every coroutine in the tree below top, whose lock is held, with the locks of all scopes on the way down held.
- * Walks without recursion: scopes may nest deeper than stacks reach. */
+/* Calls visit for every scope in the tree from top on, whose lock is held, with the locks of all scopes on the way down held. Walks
+ * without recursion: scopes may nest deeper than stacks reach. */
 static void walk_locked(struct wf_worker *w, struct wf_scope *top, visit_fn *visit)
 {
 	struct wf_scope *s = top;
 	for (;;) {
-		visit_inside(w, s, visit);
+		visit(w, s);
 		struct wf_scope *next = lock_unshielded(scope_of(wf_list_first(&s->scopes)));
 		if (next)
 			next->inherited = wf_scope_effective(s);
@@ -96,7 +109,7 @@ static void cancel_below_locked(struct wf_worker *w, struct wf_scope *s)
 {
 	walk_locked(w, s, mark);
 	wf_fence_heavy();
-	walk_locked(w, s, end_wait);
+	walk_locked(w, s, end_waits);
 }
 
 static void cancel_locked(struct wf_worker *w, struct wf_scope *s, int cause)
@@ -126,14 +139,22 @@ static struct wf_scope *outermost(const struct weft_co *co)
 	return found;
 }
 
+/* Only weft_shutdown cancels a coroutine that was put into a scope (weft_cancel needs a handle), and shields keep that off. */
+static bool shielded_at_home(const struct weft_co *co)
+{
+	return co->home && co->home->shielded;
+}
+
 /* Sets the cause in co, and in what is inside the scopes that it has open, unless it is behind a shield there. Its lock is held. */
 static void mark_own_locked(struct weft_co *co)
 {
 	struct wf_scope *s = outermost(co);
-	co->own_cancel = -ECANCELED;
-	if (!s && !(co->home && co->home->shielded && wf_load(&wf_rt.cancel_all))) {
+	if (shielded_at_home(co))
+		return;
+	wf_u8_store(&co->own_cancel, 1); /* relaxed: under the lock, but for wf_cancel_all against a coroutine just being made */
+	if (!s) {
 		set_cancel(co, -ECANCELED);
-	} else if (s && !(s->flags & WEFT_SCOPE_SHIELD)) {
+	} else if (!(s->flags & WEFT_SCOPE_SHIELD)) {
 		wf_lock(&s->lock);
 		s->inherited = -ECANCELED;
 		walk_locked(NULL, s, mark);
@@ -144,11 +165,13 @@ static void mark_own_locked(struct weft_co *co)
 static void end_own_wait_locked(struct wf_worker *w, struct weft_co *co)
 {
 	struct wf_scope *s = outermost(co);
+	if (shielded_at_home(co))
+		return;
 	if (!s) {
 		wf_co_end_wait(w, co);
 	} else if (!(s->flags & WEFT_SCOPE_SHIELD)) {
 		wf_lock(&s->lock);
-		walk_locked(w, s, end_wait);
+		walk_locked(w, s, end_waits);
 		wf_unlock(&s->lock);
 	}
 }
@@ -204,15 +227,12 @@ int weft_cause(void)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
 
-/* What a coroutine feels that has no scope of its own open. The scope it was put into is locked, if there is one. */
-static int felt_at_home(const struct weft_co *co)
-{
-	return co->own_cancel ? co->own_cancel : co->home ? wf_scope_effective(co->home) : 0;
-}
-
+/* What a coroutine feels whose innermost scope is s, which is locked (NULL: none). */
 static int felt_in(const struct weft_co *co, const struct wf_scope *s)
 {
-	return s == co->home ? felt_at_home(co) : wf_scope_effective(s);
+	if (s == co->home && wf_u8_load(&co->own_cancel)) /* relaxed: under the lock */
+		return -ECANCELED;
+	return s ? wf_scope_effective(s) : 0;
 }
 
 static void lock_scope(struct wf_scope *s)
@@ -235,7 +255,7 @@ static void move_locked(struct weft_co *co, struct wf_scope *from, struct wf_sco
 	if (to)
 		wf_list_push(&to->inside, &co->scope_link);
 	co->scope = to;
-	set_cancel(co, to ? felt_in(co, to) : co->own_cancel);
+	set_cancel(co, felt_in(co, to));
 }
 
 /* A deadline that fires late finds the scope by its number in the chain of its opener, whose control block is there for good. */
@@ -264,6 +284,14 @@ static void arm_deadline(struct wf_worker *w, struct wf_scope *s, weft_time dead
 		wf_timer_armed(w, deadline);
 }
 
+static bool is_inside(const struct weft_co *co, const struct wf_scope *s)
+{
+	const struct wf_scope *at = co->scope;
+	while (at && at != s)
+		at = at->parent;
+	return at != NULL;
+}
+
 static bool valid_opts(const struct weft_scope_opts *o)
 {
 	unsigned first = WEFT_SCOPE_FIRST_ERROR | WEFT_SCOPE_FIRST_SUCCESS;
@@ -276,12 +304,13 @@ int weft_scope_open(struct weft_scope *scope, const struct weft_scope_opts *opts
 	static const struct weft_scope_opts plain = {.size = sizeof plain};
 	const struct weft_scope_opts *o = opts ? opts : &plain;
 	struct wf_worker *w = wf_enter_here();
-	if (!wf_worker_self() || !scope || !valid_opts(o)) {
+	struct weft_co *co = wf_worker_self() ? wf_worker_self()->co : NULL;
+	struct wf_scope *s = inner(scope);
+	if (!co || !s || !valid_opts(o) || is_inside(co, s)) {
 		wf_leave(w);
 		return -EINVAL;
 	}
-	struct weft_co *co = wf_worker_self()->co;
-	struct wf_scope *s = inner(scope), *parent = co->scope;
+	struct wf_scope *parent = co->scope;
 	bool shield = o->flags & WEFT_SCOPE_SHIELD;
 	*s = (struct wf_scope){.parent = parent, .opener = co, .flags = o->flags, .limit = o->limit};
 	s->number = wf_add(&last_number, 1) + 1; /* relaxed: only unique */
@@ -293,26 +322,19 @@ int weft_scope_open(struct weft_scope *scope, const struct weft_scope_opts *opts
 	if (parent)
 		wf_list_push(&parent->scopes, &s->nested);
 	move_locked(co, parent, s);
+	bool late = o->deadline != 0 && o->deadline <= wf_os_now();
+	if (late)
+		cancel_locked(w, s, -ETIMEDOUT);
 	wf_unlock(&s->lock);
 	unlock_scope(parent);
 	wf_unlock(&co->lock);
-	if (o->deadline != 0 && o->deadline <= wf_os_now())
-		weft_scope_cancel(scope, -ETIMEDOUT);
-	else if (o->deadline != 0 && o->deadline != WEFT_NEVER)
+	if (!late && o->deadline != 0 && o->deadline != WEFT_NEVER)
 		arm_deadline(w, s, o->deadline);
 	wf_leave(w);
 	return 0;
 }
 
 /* ---- coroutines in it ------------------------------------------------------------------------------------------------------ */
-
-static bool is_inside(const struct weft_co *co, const struct wf_scope *s)
-{
-	const struct wf_scope *at = co->scope;
-	while (at && at != s)
-		at = at->parent;
-	return at != NULL;
-}
 
 /* Records how a coroutine ended, and cancels the others where the scope's kind asks for it. */
 static void record_locked(struct wf_worker *w, struct wf_scope *s, int result)
@@ -331,6 +353,15 @@ static void record_locked(struct wf_worker *w, struct wf_scope *s, int result)
 	}
 }
 
+/* A place under the limit goes to who waits for one, in order of arrival, or becomes free. Returns whom to wake; NULL: nobody. */
+static struct wf_wait *pass_place_locked(struct wf_scope *s)
+{
+	struct wf_wait *starter = wf_waitq_claim(&s->starters, 0, NULL);
+	if (!starter)
+		s->running--;
+	return starter;
+}
+
 /* The last act of a coroutine in a scope. The scope may be gone when it returns. */
 static void end_inside(struct wf_worker *w, struct weft_co *co, int result)
 {
@@ -340,8 +371,7 @@ static void end_inside(struct wf_worker *w, struct weft_co *co, int result)
 	wf_list_remove(&co->scope_link);
 	co->scope = co->home = NULL;
 	record_locked(w, s, result);
-	s->running--;
-	struct wf_wait *starter = wf_waitq_claim(&s->starters, 0, NULL);
+	struct wf_wait *starter = pass_place_locked(s);
 	struct wf_wait *closer = s->running == 0 ? wf_waitq_claim(&s->closer, 0, NULL) : NULL;
 	wf_unlock(&s->lock);
 	wf_unlock(&co->lock);
@@ -351,46 +381,53 @@ static void end_inside(struct wf_worker *w, struct weft_co *co, int result)
 		wf_wake(w, closer);
 }
 
-/* Registers a coroutine that is not running yet. */
+/* Registers a coroutine that is not running yet. Its lock: whoever looks late for what the control block was before must not meet
+ * this. */
 static void begin_inside(struct weft_co *co, void *arg)
 {
 	struct wf_scope *s = arg;
+	wf_lock(&co->lock);
 	wf_lock(&s->lock);
 	co->home = s;
 	co->on_end = end_inside;
 	move_locked(co, NULL, s);
 	wf_unlock(&s->lock);
+	wf_unlock(&co->lock);
 }
 
-/* Takes one of the places under the limit. The lock is held at the start and released. */
+static int wait_for_place(struct wf_worker **w, struct wf_scope *s)
+{
+	struct wf_waiter waiter;
+	struct wf_wait *wait = wf_wait_begin(*w, WF_WHY_SCOPE, s);
+	wf_waitq_push(&s->starters, &waiter, wait);
+	wf_unlock(&s->lock);
+	int result = wf_park(w, wait, WEFT_NEVER, WF_CANCELLABLE);
+	wf_lock(&s->lock);
+	wf_waitq_remove(&waiter);
+	return result;
+}
+
 static int take_place(struct wf_worker **w, struct wf_scope *s)
 {
+	wf_lock(&s->lock);
 	int result = wf_scope_effective(s) ? -ECANCELED : 0;
-	while (result == 0 && s->limit && s->running >= s->limit) {
-		struct wf_waiter waiter;
-		struct wf_wait *wait = wf_wait_begin(*w, WF_WHY_SCOPE, s);
-		wf_waitq_push(&s->starters, &waiter, wait);
-		wf_unlock(&s->lock);
-		result = wf_park(w, wait, WEFT_NEVER, WF_CANCELLABLE);
-		wf_lock(&s->lock);
-		wf_waitq_remove(&waiter);
-		if (result == 0 && wf_scope_effective(s))
-			result = -ECANCELED;
-	}
-	if (result == 0)
+	if (result == 0 && s->limit && s->running >= s->limit)
+		result = wait_for_place(w, s);
+	else if (result == 0)
 		s->running++;
 	wf_unlock(&s->lock);
 	return result;
 }
 
-static void return_place(struct wf_worker *w, struct wf_scope *s)
+static void return_place(struct wf_scope *s)
 {
+	struct wf_worker *w = wf_enter_here();
 	wf_lock(&s->lock);
-	s->running--;
-	struct wf_wait *starter = wf_waitq_claim(&s->starters, 0, NULL);
+	struct wf_wait *starter = pass_place_locked(s);
 	wf_unlock(&s->lock);
 	if (starter)
 		wf_wake(w, starter);
+	wf_leave(w);
 }
 
 int weft_scope_go(struct weft_scope *scope, weft_fn *fn, void *arg)
@@ -402,11 +439,10 @@ int weft_scope_go(struct weft_scope *scope, weft_fn *fn, void *arg)
 		return -EINVAL;
 	}
 	wf_charge(&w, WF_COST_CALL);
-	wf_lock(&s->lock);
 	int result = take_place(&w, s);
-	if (result == 0 && (result = wf_co_make(fn, arg, begin_inside, s)) != 0)
-		return_place(w, s);
 	wf_leave(w);
+	if (result == 0 && (result = wf_co_make(fn, arg, begin_inside, s)) != 0)
+		return_place(s);
 	return result;
 }
 

@@ -39,12 +39,13 @@ struct weft_scope {
 
 WEFT_BEGIN
 
-/* Opens a scope inside the one that the caller is in. Never parks. -EINVAL outside a coroutine, or a bad option. */
+/* Opens a scope inside the one that the caller is in. Never parks. -EINVAL outside a coroutine, a bad option, or a scope that is
+ * open around the caller. */
 WEFT_API WEFT_NODISCARD int weft_scope_open(struct weft_scope *scope, const struct weft_scope_opts *opts);
 
 /* Runs fn(arg) as a new coroutine in the scope. The caller is the coroutine that opened it or one that runs in it. Parks while
- * the limit is reached. -ECANCELED the scope is cancelled, or the caller while it waited; -EINVAL the scope is not open, or the
- * caller is not inside it; -ENOMEM. */
+ * the limit is reached; places go to those who wait for them in order of arrival. -ECANCELED the scope is cancelled, or the caller
+ * while it waited; -EINVAL the scope is not open, or the caller is not inside it; -ENOMEM. */
 WEFT_API WEFT_NODISCARD int weft_scope_go(struct weft_scope *scope, weft_fn *fn, void *arg);
 
 /* Cancels the scope; cause (negative) is what weft_cause gives inside, 0 means -ECANCELED. The first cause stays. From any thread
