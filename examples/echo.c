@@ -1,0 +1,153 @@
+/* A TCP (or unix socket) echo server: one coroutine for each listener and each connection, straight code in both.
+ *
+ *     echo [--listen ADDR]...       default :7000
+ *
+ * On SIGTERM or SIGINT it stops listening, echoes what it has received already, and exits with 0. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <weft/weft.h>
+
+enum { LISTENERS_MAX = 16, DRAIN_SECONDS = 5 };
+
+struct conn {
+	int fd;
+	struct conn *next, **link;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* never held by a call that parks */
+static struct conn *conns;
+static bool draining;
+
+/* What was received stays readable, then comes the end; a peer that does not read gets a few seconds. */
+static void drain(const struct conn *c)
+{
+	weft_shutdown_fd(c->fd, SHUT_RD);
+	weft_set_deadline(c->fd, WEFT_WRITE, weft_after(WEFT_SEC(DRAIN_SECONDS)));
+}
+
+static void join_conns(struct conn *c)
+{
+	pthread_mutex_lock(&lock);
+	c->next = conns;
+	c->link = &conns;
+	if (c->next)
+		c->next->link = &c->next;
+	conns = c;
+	if (draining)
+		drain(c);
+	pthread_mutex_unlock(&lock);
+}
+
+static void leave_conns(struct conn *c)
+{
+	pthread_mutex_lock(&lock);
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	pthread_mutex_unlock(&lock);
+}
+
+static int serve(void *arg)
+{
+	struct conn c = { .fd = (int)(intptr_t)arg };
+	char buf[4096];
+	ssize_t n;
+	join_conns(&c);
+	while ((n = weft_read(c.fd, buf, sizeof buf)) > 0)
+		if (weft_write_all(c.fd, buf, (size_t)n, NULL) < 0)
+			break;
+	leave_conns(&c);
+	return weft_close(c.fd);
+}
+
+static int accept_all(void *arg)
+{
+	int listener = (int)(intptr_t)arg;
+	for (;;) {
+		int fd = weft_accept(listener, NULL, NULL);
+		if (fd >= 0 && weft_go(serve, (void *)(intptr_t)fd) < 0)
+			weft_close(fd);
+		if (fd == -EBADF || fd == -ECANCELED)
+			return 0; /* closed: the end */
+		if (fd < 0)
+			fprintf(stderr, "echo: accept: %s\n", weft_strerror(fd));
+	}
+}
+
+/* The address as it was given, with the port that it got. */
+static void announce(const char *addr, int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} name;
+	socklen_t len = sizeof name;
+	const char *colon = strrchr(addr, ':');
+	getsockname(fd, &name.any, &len);
+	if (name.any.sa_family == AF_UNIX)
+		printf("listening on %s\n", addr);
+	else
+		printf("listening on %.*s:%d\n", (int)(colon - addr), addr,
+		       ntohs(name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port));
+	fflush(stdout);
+}
+
+static int usage(FILE *out, int status)
+{
+	fputs("usage: echo [--listen ADDR]...\n"
+	      "Echoes what it gets. ADDR: HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH, unix:@NAME; default :7000\n", out);
+	return status;
+}
+
+static int fail(const char *what, int error)
+{
+	fprintf(stderr, "echo: %s: %s\n", what, weft_strerror(error));
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *addrs[LISTENERS_MAX] = { ":7000" };
+	int fds[LISTENERS_MAX], count = 0, r, which;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return usage(stdout, 0);
+		if (strcmp(argv[i], "--listen") != 0 || ++i == argc || count == LISTENERS_MAX)
+			return usage(stderr, 2);
+		addrs[count++] = argv[i];
+	}
+	count += count == 0;
+
+	sigset_t ends;
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL); /* for sigwait below */
+
+	if ((r = weft_start(NULL)) < 0)
+		return fail("weft_start", r);
+	for (int i = 0; i < count; i++) {
+		if ((fds[i] = weft_listen(addrs[i], 0)) < 0)
+			return fail(addrs[i], fds[i]);
+		announce(addrs[i], fds[i]);
+		if ((r = weft_go(accept_all, (void *)(intptr_t)fds[i])) < 0)
+			return fail("weft_go", r);
+	}
+
+	sigwait(&ends, &which);
+	for (int i = 0; i < count; i++)
+		weft_close(fds[i]);
+	pthread_mutex_lock(&lock);
+	draining = true;
+	for (struct conn *c = conns; c; c = c->next)
+		drain(c);
+	pthread_mutex_unlock(&lock);
+	return weft_stop(WEFT_NEVER) < 0;
+}
