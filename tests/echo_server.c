@@ -94,7 +94,7 @@ static void exchange(int fd, const char *text)
 
 TEST(echoes_on_every_listener)
 {
-	char path[64], args[256], addrs[3][128];
+	char path[64], args[256], addrs[3][256];
 	snprintf(path, sizeof path, "unix:/tmp/weft-test-echo-%d", (int)getpid());
 	snprintf(args, sizeof args, "--listen 127.0.0.1:0 --listen %s --listen :0", path);
 	struct server s = start(args);
@@ -118,7 +118,7 @@ TEST(echoes_on_every_listener)
 static void drain_on(int signal)
 {
 	enum { N = 100000 };
-	char addr[128], *data = malloc(N), *got = malloc(N);
+	char addr[256], *data = malloc(N), *got = malloc(N);
 	struct server s = start("--listen 127.0.0.1:0");
 	read_address(&s, addr, sizeof addr);
 	int idle = dial(addr), busy = dial(addr);
