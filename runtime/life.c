@@ -161,9 +161,10 @@ static void run_defers(struct weft_co *co)
 {
 	struct wf_defer *d;
 	while ((d = co->defers)) {
+		struct wf_defer copy = *d;
 		co->defers = d->next;
-		d->fn(d->arg);
-		free(d);
+		free(d); /* before the call, from which weft_exit does not come back */
+		copy.fn(copy.arg);
 	}
 }
 
@@ -210,8 +211,10 @@ static void check_scopes_closed(const struct weft_co *co)
 _Noreturn void wf_co_finish(struct weft_co *co, int result)
 {
 	check_scopes_closed(co);
-	run_defers(co);
-	wf_locals_run(co);
+	do {
+		run_defers(co);
+		wf_locals_run(co);
+	} while (co->defers); /* by a destructor */
 	check_scopes_closed(co); /* these may open some too */
 	struct wf_worker *w = wf_enter();
 	struct wf_stack *stack = co->stack;
