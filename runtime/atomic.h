@@ -62,6 +62,7 @@ static inline void wf_fence_full(void) { AO_nop_full(); }
 
 /* A counter with one writer at a time and any readers: a plain addition that no reader can see torn. */
 static inline void wf_count(wf_word *counter) { AO_store(counter, AO_load(counter) + 1); }
+static inline void wf_count_release(wf_word *counter) { AO_store_release(counter, AO_load(counter) + 1); }
 static inline void wf_count_by(wf_word *counter, uintptr_t n) { AO_store(counter, AO_load(counter) + n); }
 
 #endif

@@ -37,17 +37,18 @@ static int reserve_stack(struct wf_worker *w, unsigned class_index)
 	return 0;
 }
 
+/* In this order: proc.c, "counting". */
 static void count_spawn(struct wf_worker *w, bool daemon)
 {
 	if (!w) {
+		wf_add_full(&wf_rt.foreign_spawned, 1);
 		if (daemon)
 			wf_add_full(&wf_rt.foreign_daemons, 1);
-		wf_add_full(&wf_rt.foreign_spawned, 1);
 		return;
 	}
-	if (daemon)
-		wf_count(&w->proc->stats.daemons_spawned);
 	wf_count(&w->proc->stats.spawned);
+	if (daemon)
+		wf_count_release(&w->proc->stats.daemons_spawned);
 }
 
 void wf_co_name(struct weft_co *co, const char *name)
@@ -227,7 +228,7 @@ _Noreturn void wf_co_finish(struct weft_co *co, int result)
 	announce_end(w, co);
 	if (daemon)
 		wf_count(&w->proc->stats.daemons_ended);
-	wf_count(&w->proc->stats.ended);
+	wf_count_release(&w->proc->stats.ended);
 	wf_switch_from_dead(w, stack);
 }
 

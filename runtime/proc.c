@@ -117,9 +117,14 @@ void wf_procs_free(void)
 
 /* ---- counting -------------------------------------------------------------------------------------------------------- */
 
-/* Ends are read before beginnings: at the moment in between, there were no more ends than were read, rounded down, and no fewer
- * beginnings than are read after it, rounded up; so a difference of 0 was true then. For daemons, which are subtracted, the
- * order within each pair is the other way round. */
+/* Ends are read before beginnings, and before it is known how many processors there are to begin on, so that a difference of 0 was
+ * true in between: ends are rounded down and beginnings up. Daemons are subtracted, so they round the other way:
+ *
+ *   a daemon begins         whoever counts            a daemon ends           whoever counts
+ *   1 spawned + 1           1 daemons_spawned         1 daemons_ended + 1     1 ended
+ *   2 daemons_spawned + 1   2 spawned                 2 ended + 1             2 daemons_ended
+ *
+ * Each 2 on the left is a release, each 1 on the right an acquire; so is the end of any coroutine, for it was spawned before. */
 static uint64_t count_ended(const struct wf_proc_stats *s, bool with_daemons)
 {
 	uint64_t all = wf_load_acquire(&s->ended);
@@ -139,6 +144,7 @@ uint64_t wf_live(bool with_daemons)
 	for (unsigned i = 0; i < made; i++)
 		ended += count_ended(&wf_proc_at(i)->stats, with_daemons);
 	begun = count_begun(&wf_rt.foreign_spawned, &wf_rt.foreign_daemons, with_daemons);
+	made = wf_procs_made();
 	for (unsigned i = 0; i < made; i++) {
 		const struct wf_proc_stats *s = &wf_proc_at(i)->stats;
 		begun += count_begun(&s->spawned, &s->daemons_spawned, with_daemons);
