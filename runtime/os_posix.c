@@ -101,7 +101,23 @@ static wf_os_fault_fn *fault_fn;
 static const int fault_signals[] = {SIGSEGV, SIGBUS};
 static struct sigaction former_actions[wf_countof(fault_signals)];
 
-/* Hands a fault on to whoever had it before us. With the default action the faulting instruction runs again and kills. */
+/* By a process, not by an instruction: there is no address. */
+static bool was_sent(const siginfo_t *info)
+{
+	return info->si_code <= 0;
+}
+
+/* As if we had never been there: a faulting instruction runs again and kills; what somebody sent, as kill(2) does, would not. */
+static void take_former_action(const struct sigaction *former, int signal, bool sent)
+{
+	if (sent && former->sa_handler == SIG_IGN)
+		return;
+	sigaction(signal, former, NULL);
+	if (sent)
+		raise(signal);
+}
+
+/* Hands a fault on to whoever had it before us. */
 static void pass_on(int signal, siginfo_t *info, void *context)
 {
 	for (size_t i = 0; i < wf_countof(fault_signals); i++) {
@@ -113,14 +129,14 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 		else if (former->sa_handler != SIG_DFL && former->sa_handler != SIG_IGN)
 			former->sa_handler(signal);
 		else
-			sigaction(signal, former, NULL);
+			take_former_action(former, signal, was_sent(info));
 	}
 }
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
 	int saved = errno;
-	if (!fault_fn || !fault_fn((uintptr_t)info->si_addr, context))
+	if (!fault_fn || was_sent(info) || !fault_fn((uintptr_t)info->si_addr, context))
 		pass_on(signal, info, context);
 	errno = saved;
 }
