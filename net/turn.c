@@ -75,7 +75,7 @@ struct place {
 	struct wf_waiter waiters[2];
 };
 
-static void queue_up_locked(struct wf_turn *turn, struct place *place, unsigned dirs, enum wf_role role)
+static inline void queue_up_locked(struct wf_turn *turn, struct place *place, unsigned dirs, enum wf_role role)
 {
 	struct wf_desc *d = turn->desc;
 	place->wait = wf_wait_begin(turn->w, role == WF_QUEUED ? WF_WHY_FD_TURN : turn->why, d);
@@ -92,7 +92,7 @@ static void queue_up_locked(struct wf_turn *turn, struct place *place, unsigned 
 	}
 }
 
-static int sleep_there(struct wf_turn *turn, struct place *place, int64_t until)
+static inline int sleep_there(struct wf_turn *turn, struct place *place, int64_t until)
 {
 	if (wf_unlikely(place->sooner != WF_TIME_NEVER))
 		wf_timer_armed(turn->w, place->sooner);
@@ -108,7 +108,7 @@ static int sleep_there(struct wf_turn *turn, struct place *place, int64_t until)
 }
 
 /* Entered with the lock held, left without. */
-static int park_locked(struct wf_turn *turn, unsigned dirs, enum wf_role role, int64_t until)
+static inline int park_locked(struct wf_turn *turn, unsigned dirs, enum wf_role role, int64_t until)
 {
 	struct place place;
 	queue_up_locked(turn, &place, dirs, role);
