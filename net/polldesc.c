@@ -140,7 +140,8 @@ bool wf_desc_arm_timer_locked(struct wf_worker *w, struct wf_desc *d, enum wf_di
 {
 	struct wf_timer *timer = &d->timers[dir];
 	int64_t deadline = d->sides[dir].deadline;
-	if (wf_load(&timer->heap) != 0) { /* relaxed: it becomes armed only under our lock; once fired, it comes for our lock */
+	/* It becomes armed only under our lock; 0: its firing is done with it (pairs with the release in remove_locked, timer.c). */
+	if (wf_load_acquire(&timer->heap) != 0) {
 		if (timer->when <= deadline)
 			return false;
 		wf_timer_disarm(timer);
