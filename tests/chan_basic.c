@@ -135,11 +135,11 @@ CO_TEST(rendezvous)
 	await_queue(ch, WF_SENDERS, 1);
 	CHECK_EQ(weft_chan_len(ch), 0);
 	expect_long(ch, 7);
-	CHECK_RESULT(finish(&sender), 0);
+	CHECK_RESULT(finish_call(&sender), 0);
 	start_recv(&receiver, ch);
 	await_queue(ch, WF_RECEIVERS, 1);
 	send_long(ch, 8);
-	CHECK_RESULT(finish(&receiver), 1);
+	CHECK_RESULT(finish_call(&receiver), 1);
 	CHECK_EQ(receiver.value, 8);
 	destroy_chan(ch);
 }
@@ -174,7 +174,7 @@ CO_TEST(zero_size_rendezvous)
 	start_send(&sender, ch, 7);
 	await_queue(ch, WF_SENDERS, 1);
 	CHECK_RESULT(weft_chan_recv(ch, NULL), 1);
-	CHECK_RESULT(finish(&sender), 0);
+	CHECK_RESULT(finish_call(&sender), 0);
 	destroy_chan(ch);
 }
 
@@ -184,7 +184,7 @@ CO_TEST(waiting_receiver_that_drops)
 	struct chan_call sender;
 	start_send(&sender, ch, 7);
 	CHECK_RESULT(weft_chan_recv(ch, NULL), 1);
-	CHECK_RESULT(finish(&sender), 0);
+	CHECK_RESULT(finish_call(&sender), 0);
 	destroy_chan(ch);
 }
 
@@ -206,7 +206,7 @@ CO_TEST(order_of_arrival)
 			expect_long(ch, i);
 		}
 		for (int i = 0; i < N; i++)
-			CHECK_RESULT(finish(&calls[i]), 0);
+			CHECK_RESULT(finish_call(&calls[i]), 0);
 		for (int i = 0; i < N; i++) {
 			start_recv(&calls[i], ch);
 			await_queue(ch, WF_RECEIVERS, i + 1);
@@ -214,7 +214,7 @@ CO_TEST(order_of_arrival)
 		for (int i = 0; i < N; i++)
 			send_long(ch, 100 + i);
 		for (int i = 0; i < N; i++) {
-			CHECK_RESULT(finish(&calls[i]), 1);
+			CHECK_RESULT(finish_call(&calls[i]), 1);
 			CHECK_EQ(calls[i].value, 100 + i);
 		}
 		destroy_chan(ch);
@@ -232,14 +232,14 @@ CO_TEST(try_meets_who_waits)
 	await_queue(ch, WF_RECEIVERS, 1);
 	CHECK_RESULT(weft_chan_try_recv(ch, &value), -EAGAIN);
 	CHECK_RESULT(weft_chan_try_send(ch, &value), 0);
-	CHECK_RESULT(finish(&call), 1);
+	CHECK_RESULT(finish_call(&call), 1);
 	CHECK_EQ(call.value, 3);
 	start_send(&call, ch, 4);
 	await_queue(ch, WF_SENDERS, 1);
 	CHECK_RESULT(weft_chan_try_send(ch, &value), -EAGAIN);
 	CHECK_RESULT(weft_chan_try_recv(ch, &value), 1);
 	CHECK_EQ(value, 4);
-	CHECK_RESULT(finish(&call), 0);
+	CHECK_RESULT(finish_call(&call), 0);
 	destroy_chan(ch);
 }
 
@@ -280,7 +280,7 @@ CO_TEST(close_wakes_receivers)
 	await_queue(ch, WF_RECEIVERS, N);
 	CHECK_RESULT(weft_chan_close(ch), 0);
 	for (int i = 0; i < N; i++) {
-		CHECK_RESULT(finish(&calls[i]), 0);
+		CHECK_RESULT(finish_call(&calls[i]), 0);
 		CHECK_EQ(calls[i].value, -1);
 	}
 	destroy_chan(ch);
@@ -298,7 +298,7 @@ CO_TEST(close_wakes_senders)
 	await_queue(ch, WF_SENDERS, N);
 	CHECK_RESULT(weft_chan_close(ch), 0);
 	for (int i = 0; i < N; i++)
-		CHECK_RESULT(finish(&calls[i]), -EPIPE);
+		CHECK_RESULT(finish_call(&calls[i]), -EPIPE);
 	expect_long(ch, 0);
 	CHECK_RESULT(weft_chan_recv(ch, &(long){ 0 }), 0);
 	destroy_chan(ch);
@@ -312,12 +312,12 @@ CO_TEST(destroy_while_somebody_waits)
 	await_queue(ch, WF_RECEIVERS, 1);
 	CHECK_RESULT(weft_chan_destroy(ch), -EBUSY);
 	send_long(ch, 1);
-	CHECK_RESULT(finish(&call), 1);
+	CHECK_RESULT(finish_call(&call), 1);
 	start_send(&call, ch, 2);
 	await_queue(ch, WF_SENDERS, 1);
 	CHECK_RESULT(weft_chan_destroy(ch), -EBUSY);
 	expect_long(ch, 2);
-	CHECK_RESULT(finish(&call), 0);
+	CHECK_RESULT(finish_call(&call), 0);
 	destroy_chan(ch);
 }
 
@@ -354,12 +354,12 @@ CO_TEST(deadline_in_the_middle_of_the_queue)
 		start_send_until(&calls[i], ch, i, i == 1 ? weft_after(WEFT_MS(20)) : WEFT_NEVER);
 		await_queue(ch, WF_SENDERS, i + 1);
 	}
-	CHECK_RESULT(finish(&calls[1]), -ETIMEDOUT);
+	CHECK_RESULT(finish_call(&calls[1]), -ETIMEDOUT);
 	await_queue(ch, WF_SENDERS, 2);
 	expect_long(ch, 0);
 	expect_long(ch, 2);
-	CHECK_RESULT(finish(&calls[0]), 0);
-	CHECK_RESULT(finish(&calls[2]), 0);
+	CHECK_RESULT(finish_call(&calls[0]), 0);
+	CHECK_RESULT(finish_call(&calls[2]), 0);
 	destroy_chan(ch);
 }
 
@@ -372,12 +372,12 @@ CO_TEST(cancel_ends_the_wait)
 	start_recv(&receiver, ch);
 	await_queue(ch, WF_RECEIVERS, 1);
 	CHECK_RESULT(weft_cancel(receiver.co), 0);
-	CHECK_RESULT(finish(&receiver), -ECANCELED);
+	CHECK_RESULT(finish_call(&receiver), -ECANCELED);
 	await_queue(ch, WF_RECEIVERS, 0);
 	start_send(&sender, ch, 1);
 	await_queue(ch, WF_SENDERS, 1);
 	CHECK_RESULT(weft_cancel(sender.co), 0);
-	CHECK_RESULT(finish(&sender), -ECANCELED);
+	CHECK_RESULT(finish_call(&sender), -ECANCELED);
 	await_queue(ch, WF_SENDERS, 0);
 	CHECK_RESULT(weft_chan_try_recv(ch, &(long){ 0 }), -EAGAIN);
 	destroy_chan(ch);
@@ -453,13 +453,13 @@ TEST(threads_alone)
 			expect_long(ch, i);
 		else
 			send_long(ch, i);
-		CHECK_RESULT(finish(&call), i % 2 == 0);
+		CHECK_RESULT(finish_call(&call), i % 2 == 0);
 		CHECK_EQ(call.value, i);
 	}
 	start_thread_recv(&call, ch);
 	await_queue(ch, WF_RECEIVERS, 1);
 	CHECK_RESULT(weft_chan_close(ch), 0);
-	CHECK_RESULT(finish(&call), 0);
+	CHECK_RESULT(finish_call(&call), 0);
 	CHECK_RESULT(weft_chan_recv_until(ch, NULL, weft_after(WEFT_MS(1))), 0);
 	destroy_chan(ch);
 	ch = make_chan(sizeof(long), 0);
@@ -474,15 +474,15 @@ CO_TEST(thread_and_coroutine)
 	struct chan_call call;
 	start_thread_send(&call, ch, 5);
 	expect_long(ch, 5);
-	CHECK_RESULT(finish(&call), 0);
+	CHECK_RESULT(finish_call(&call), 0);
 	start_thread_recv(&call, ch);
 	await_queue(ch, WF_RECEIVERS, 1);
 	send_long(ch, 6);
-	CHECK_RESULT(finish(&call), 1);
+	CHECK_RESULT(finish_call(&call), 1);
 	CHECK_EQ(call.value, 6);
 	start_thread_send(&call, ch, 7);
 	await_queue(ch, WF_SENDERS, 1);
 	CHECK_RESULT(weft_chan_close(ch), 0);
-	CHECK_RESULT(finish(&call), -EPIPE);
+	CHECK_RESULT(finish_call(&call), -EPIPE);
 	destroy_chan(ch);
 }

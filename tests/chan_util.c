@@ -92,7 +92,7 @@ struct chan_call *start_thread_recv(struct chan_call *call, struct weft_chan *ch
 	return start_on_thread(call);
 }
 
-int finish(struct chan_call *call)
+int finish_call(struct chan_call *call)
 {
 	if (call->co)
 		join_co(call->co);

@@ -37,7 +37,7 @@ struct chan_call *start_thread_send(struct chan_call *call, struct weft_chan *ch
 struct chan_call *start_thread_recv(struct chan_call *call, struct weft_chan *ch);
 
 /* Joins it: its result. */
-int finish(struct chan_call *call);
+int finish_call(struct chan_call *call);
 
 /* Sends that must succeed, and receives that must give this value. */
 void send_long(struct weft_chan *ch, long value);

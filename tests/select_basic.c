@@ -522,10 +522,10 @@ TEST(thread_selects_without_a_runtime)
 	start_thread_send(&call, a, 8);
 	CHECK_RESULT(weft_select(cases, 2, WEFT_NEVER), 0);
 	CHECK_EQ(in, 8);
-	CHECK_RESULT(finish(&call), 0);
+	CHECK_RESULT(finish_call(&call), 0);
 	start_thread_recv(&call, b);
 	CHECK_RESULT(weft_select(cases, 2, WEFT_NEVER), 1);
-	CHECK_RESULT(finish(&call), 1);
+	CHECK_RESULT(finish_call(&call), 1);
 	CHECK_EQ(call.value, 3);
 	destroy_chan(a);
 	destroy_chan(b);
