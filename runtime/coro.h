@@ -78,13 +78,13 @@ struct weft_co {
 	void (*on_end)(struct wf_worker *w, struct weft_co *co, int result);
 
 	/* Its life. */
-	uint64_t id;
-	uint64_t creator;
+	wf_word id;      /* this and creator, name, state, wait.why: looked at by dumps at any time */
+	wf_word creator;
 	struct wf_lock lock; /* guards flags and joiners, if escaped; the chain of scopes that it opened; own_cancel */
 	struct wf_waitq joiners; /* who waits for its end: the joiner, and observers */
 	struct wf_defer *defers;
 	void **locals;
-	char name[WEFT_NAME_SIZE];
+	wf_u8 name[WEFT_NAME_SIZE]; /* the last byte stays 0 */
 	struct wf_san_fiber fiber;
 } WF_ALIGNED(WF_CACHE_LINE);
 
@@ -119,6 +119,12 @@ _Noreturn void wf_co_finish(struct weft_co *co, int result);
 int wf_co_make(weft_fn *fn, void *arg, void (*enrol)(struct weft_co *co, void *arg), void *enrol_arg);
 
 void wf_co_name(struct weft_co *co, const char *name);
+
+/* Its name, for itself; whoever is not in step with it takes a copy. */
+static inline const char *wf_co_name_of(const struct weft_co *co)
+{
+	return (const char *)co->name;
+}
 
 /* Ends its present wait with -ECANCELED if that can be cancelled. After `cancel` was set, and a heavy fence. */
 void wf_co_end_wait(struct wf_worker *w, struct weft_co *co);

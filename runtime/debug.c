@@ -18,7 +18,7 @@ static bool on_fault(uintptr_t address, void *context)
 		return false;
 	const struct weft_co *co = wf_load_ptr(&stack->owner);
 	wf_report("stack overflow in coroutine %llu%s%s%s: fault at %#llx, stack [%#llx, %#llx), %llu KiB usable",
-		  co ? (unsigned long long)co->id : 0ull, co && co->name[0] ? " \"" : "", co ? co->name : "",
+		  co ? (unsigned long long)co->id : 0ull, co && co->name[0] ? " \"" : "", co ? wf_co_name_of(co) : "",
 		  co && co->name[0] ? "\"" : "", (unsigned long long)address, (unsigned long long)(uintptr_t)stack->low,
 		  (unsigned long long)(uintptr_t)stack->top, (unsigned long long)(stack->top - stack->low + 1023) / 1024);
 	wf_os_backtrace(STDERR_FILENO);
@@ -43,12 +43,15 @@ void wf_debug_stop(void)
 
 static void dump_line(struct weft_co *co, void *arg)
 {
-	char line[256];
+	char line[256], name[WEFT_NAME_SIZE];
 	enum wf_state state = wf_u8_load(&co->state);
 	bool waits = state == WF_STATE_PARKED || state == WF_STATE_PARKING;
-	int n = snprintf(line, sizeof line, "coroutine %llu \"%s\" %s%s%s, made by %llu%s\n", (unsigned long long)co->id, co->name,
-			 wf_state_name(state), waits ? " for " : "", waits ? wf_reason_name(wf_u8_load(&co->wait.why)) : "",
-			 (unsigned long long)co->creator, wf_load(&co->cancel) ? ", cancelled" : "");
+	for (size_t i = 0; i < sizeof name; i++)
+		name[i] = (char)wf_u8_load(&co->name[i]);
+	int n = snprintf(line, sizeof line, "coroutine %llu \"%s\" %s%s%s, made by %llu%s\n",
+			 (unsigned long long)wf_load(&co->id), name, wf_state_name(state), waits ? " for " : "",
+			 waits ? wf_reason_name(wf_u8_load(&co->wait.why)) : "", (unsigned long long)wf_load(&co->creator),
+			 wf_load(&co->cancel) ? ", cancelled" : "");
 	ssize_t ignored = write(*(int *)arg, line, (size_t)(n < (int)sizeof line ? n : (int)sizeof line - 1));
 	(void)ignored;
 }

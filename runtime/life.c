@@ -55,8 +55,8 @@ void wf_co_name(struct weft_co *co, const char *name)
 {
 	size_t n = 0;
 	for (; name && n < WEFT_NAME_SIZE - 1 && name[n]; n++)
-		co->name[n] = name[n];
-	co->name[n] = 0;
+		wf_u8_store(&co->name[n], (unsigned char)name[n]); /* relaxed: a dump may show half of each name */
+	wf_u8_store(&co->name[n], 0);
 }
 
 struct plan {
@@ -78,8 +78,8 @@ static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *
 	co->kind = plan->kind;
 	co->flags = 0;
 	co->stack_class = plan->stack_class;
-	co->id = new_id(w);
-	co->creator = w && w->co ? w->co->id : 0;
+	wf_store(&co->id, new_id(w)); /* relaxed, and the next: published with the coroutine; for dumps */
+	wf_store(&co->creator, w && w->co ? w->co->id : 0);
 	co->defers = NULL;
 	co->locals = NULL;
 	wf_co_name(co, plan->name);
@@ -206,7 +206,7 @@ static void announce_end(struct wf_worker *w, struct weft_co *co)
 static void check_scopes_closed(const struct weft_co *co)
 {
 	if (co->scope != co->home)
-		wf_fatal("coroutine %llu \"%s\" returned with an open scope", (unsigned long long)co->id, co->name);
+		wf_fatal("coroutine %llu \"%s\" returned with an open scope", (unsigned long long)co->id, wf_co_name_of(co));
 }
 
 _Noreturn void wf_co_finish(struct weft_co *co, int result)

@@ -52,7 +52,7 @@ void weft_set_name(const char *name)
 const char *weft_name(void)
 {
 	struct wf_worker *w = wf_worker_self();
-	return w ? w->co->name : "";
+	return w ? wf_co_name_of(w->co) : "";
 }
 
 int weft_stack_bounds(void **low, void **high)
