@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "chan_util.h"
+#include "scope_util.h"
 
 static struct weft_case recv_case(struct weft_chan *ch, long *value)
 {
@@ -432,6 +433,8 @@ CO_TEST(observers_and_a_joiner)
 		cases[i] = join_case(co);
 		start_select(&calls[i], &cases[i], 1, WEFT_NEVER);
 	}
+	for (int i = 0; i < N; i++)
+		await_waiting(calls[i].co, WF_WHY_SELECT);
 	CHECK_RESULT(weft_select(&before, 1, weft_after(WEFT_MS(1))), -ETIMEDOUT);
 	CHECK_RESULT(weft_detach(co), -EINVAL); /* they look on */
 	CHECK_RESULT(weft_join_until(co, NULL, WEFT_NOW), -EAGAIN);
