@@ -77,12 +77,11 @@ bool http_send(struct http_conn *c, const void *data, size_t n)
 
 bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n)
 {
-	enum { PIECE = 1 << 18 };
 	if (!http_flush(c))
 		return false;
 	while (n > 0) {
 		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
-		int64_t done = weft_sendfile(c->fd, file, offset, n < PIECE ? (size_t)n : PIECE);
+		int64_t done = weft_sendfile(c->fd, file, offset, (size_t)n);
 		if (!was_sent(c, done))
 			return false;
 		offset += done;

@@ -54,7 +54,7 @@ static char *big_content(void)
 	return p;
 }
 
-static void enter_tree(struct server *s)
+static void enter_tree_after(struct server *s, const char *first)
 {
 	char options[128], *big = big_content();
 	snprintf(tree, sizeof(tree), "/tmp/weft-files-XXXXXX");
@@ -89,7 +89,12 @@ static void enter_tree(struct server *s)
 	CHECK_EQ(mkfifo(fifo, 0644), 0);
 	free(big);
 	snprintf(options, sizeof(options), "--root %s/root", tree);
-	server_start(s, options);
+	server_start_after(s, first, options);
+}
+
+static void enter_tree(struct server *s)
+{
+	enter_tree_after(s, ":");
 }
 
 static void leave_tree(struct server *s)
@@ -223,6 +228,29 @@ TEST(head_and_other_methods)
 	CHECK_EQ(r.status, 204);
 	r = ask(fd, "GET", "/bytes/2");
 	CHECK_STR(r.body, "ab");
+	close(fd);
+	leave_tree(&s);
+}
+
+/* With few descriptors to lose, none may be lost, whatever is asked for. */
+TEST(descriptors_come_back)
+{
+	static const struct {
+		const char *path;
+		int status;
+	} asked[] = {
+		{"/", 200}, {"/sub", 301}, {"/sub/", 200}, {"/bare/", 404}, {"/fifo", 404}, {"/upwards.txt", 404},
+		{"/big.bin", 200}, {"/sub/a.css", 200}, {"/noext/x", 404},
+	};
+	struct server s;
+	enter_tree_after(&s, "ulimit -n 40");
+	int fd = dial(&s);
+	for (int i = 0; i < 40; i++)
+		for (size_t k = 0; k < sizeof(asked) / sizeof(asked[0]); k++) {
+			struct response r = ask(fd, "GET", asked[k].path);
+			CHECK_EQ(r.status, asked[k].status);
+			free(r.bytes);
+		}
 	close(fd);
 	leave_tree(&s);
 }

@@ -723,6 +723,7 @@ static const struct body bodies[] = {
 	BROKEN(400, "0\r\nA: b\r\n c\r\n\r\n", ""),
 	BROKEN(400, "0\r\nA: b\x01\r\n\r\n", ""),
 	BROKEN(400, "0\r\nA: b\rB: c\r\n\r\n", ""),
+	BROKEN(400, "0\r\nA: b\r c\r\n\r\n", ""),
 	BROKEN(400, "0\r\nA: b\x7f\r\n\r\n", ""),
 
 	/* 64 bytes of extensions and trailers */

@@ -30,7 +30,7 @@ int dial(const struct server *s);
 bool can_dial(const struct server *s);
 int dial_unix(const char *path);
 
-void tell(int fd, const char *bytes, size_t n);
+bool tell(int fd, const char *bytes, size_t n); /* false: the other side has reset the connection */
 #define TELL(fd, literal) tell(fd, "" literal, sizeof(literal) - 1)
 
 struct response {

@@ -40,6 +40,8 @@ static const struct exchange exchanges[] = {
 	SAID("404 200", GET("/bytes/")),
 	SAID("404 200", GET("/bytes/x")),
 	SAID("404 200", GET("/bytes/9999999999999999999999")),
+	SAID("404 200", GET("/bytes/18446744073709551621")),
+	SAID("404 200", GET("/echox")),
 	SAID("404 200", GET("/spin/1000001")),
 	SAID("404 200", GET("/sleep/60001")),
 	SAID("200 200", GET("/spin/10")),
@@ -262,6 +264,32 @@ TEST(pipelining)
 	server_stop(&s);
 }
 
+/* More than any buffer holds, with responses of all sizes on the way. */
+TEST(deep_pipelining)
+{
+	static const char request[] = GET("/") "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" GET("/x");
+	struct server s;
+	int rounds = test_scaled(3000);
+	server_start(&s, "");
+	int fd = dial(&s);
+	pid_t writer = fork();
+	if (writer == 0) {
+		char *all = malloc((size_t)rounds * sizeof(request));
+		for (int i = 0; i < rounds; i++)
+			memcpy(all + (size_t)i * (sizeof(request) - 1), request, sizeof(request) - 1);
+		tell(fd, all, (size_t)rounds * (sizeof(request) - 1));
+		_exit(0);
+	}
+	for (int i = 0; i < rounds; i++) {
+		expect(fd, 200, hello);
+		free(hear(fd, true).bytes);
+		expect(fd, 404, NULL);
+	}
+	CHECK_EQ(waitpid(writer, NULL, 0), writer);
+	close(fd);
+	server_stop(&s);
+}
+
 /* A response that is ready is not held back by the next one, which takes its time. */
 TEST(nothing_waits_for_a_slow_one)
 {
@@ -398,6 +426,7 @@ TEST(bytes)
 TEST(expect_continue)
 {
 	struct server s;
+	char byte;
 	server_start(&s, "--max-body 10");
 	int fd = dial(&s);
 	TELL(fd, POST("Expect: 100-continue\r\nContent-Length: 5\r\n"));
@@ -407,6 +436,11 @@ TEST(expect_continue)
 
 	/* a client that did not wait is not told to go on */
 	TELL(fd, POST("Expect: 100-continue\r\nContent-Length: 5\r\n") "hello");
+	expect(fd, 200, "hello");
+
+	TELL(fd, POST("Expect: 100-continue\r\nContent-Length: 5\r\n") "hel");
+	CHECK_EQ(recv(fd, &byte, 1, MSG_PEEK), 1);
+	TELL(fd, "lo");
 	expect(fd, 200, "hello");
 
 	/* in chunks, and then what is too much */
@@ -455,17 +489,30 @@ TEST(refusals_arrive)
 {
 	struct server s;
 	size_t n = 300000;
-	char *rest = pattern(n);
+	char *rest = pattern(n), *last = pattern(n);
+	memcpy(last, LAST, sizeof(LAST) - 1);
 	server_start(&s, "");
 	for (int i = 0; i < test_scaled(50); i++) {
 		int fd = dial(&s);
 		TELL(fd, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n");
-		tell(fd, rest, n);
+		CHECK(tell(fd, rest, n));
 		expect_statuses(fd, "400", "a talkative client");
 		fd = dial(&s);
 		TELL(fd, POST("Content-Length: 99999999\r\n"));
-		tell(fd, rest, n);
+		CHECK(tell(fd, rest, n));
 		expect_statuses(fd, "413", "a long body");
+		fd = dial(&s);
+		TELL(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+		CHECK(tell(fd, rest, n));
+		expect_statuses(fd, "405", "a long body that nobody wants");
+		fd = dial(&s);
+		TELL(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+		expect(fd, 405, NULL);
+		CHECK(tell(fd, rest, n));
+		expect_statuses(fd, "", "a body that comes late");
+		fd = dial(&s);
+		CHECK(tell(fd, last, n));
+		expect_statuses(fd, "200", "more behind the last request");
 	}
 	server_stop(&s);
 }
@@ -479,8 +526,12 @@ TEST(too_many_connections)
 	expect(a, 200, hello);
 	TELL(b, GET("/"));
 	expect(b, 200, hello);
-	int c = dial(&s);
-	expect_statuses(c, "503", "one too many");
+	int c;
+	for (int i = 0; i < test_scaled(20); i++) {
+		c = dial(&s);
+		CHECK(TELL(c, GET("/")));
+		expect_statuses(c, "503", "one too many");
+	}
 	close(b);
 	/* the server sees that b is gone when it sees it: ask until a connection is admitted */
 	for (int status = 503; status != 200;) {
