@@ -1,6 +1,7 @@
 /* The runner: forks for each case, waits with a limit, judges how it ended. */
 #include "harness.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -144,11 +145,46 @@ static enum verdict judge(const struct test_case *c, int status, const char *sai
 	return PASSED;
 }
 
+/* The first line of a file of a thread, "" where there is none. */
+static const char *thread_file(pid_t pid, const char *thread, const char *name, char *line, size_t size)
+{
+	char path[300];
+	snprintf(path, sizeof path, "/proc/%d/task/%s/%s", (int)pid, thread, name);
+	FILE *file = fopen(path, "r");
+	*line = '\0';
+	if (file) {
+		if (fgets(line, (int)size, file))
+			line[strcspn(line, "\n")] = '\0';
+		fclose(file);
+	}
+	return line;
+}
+
+/* What each thread of a case that hangs is at: running, or where in the kernel it sleeps. */
+static void list_threads(pid_t pid)
+{
+	char path[64], name[64], stat[512], where[128];
+	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+	DIR *tasks = opendir(path);
+	if (!tasks)
+		return;
+	for (const struct dirent *e; (e = readdir(tasks));) {
+		if (e->d_name[0] == '.')
+			continue;
+		thread_file(pid, e->d_name, "comm", name, sizeof name);
+		const char *state = strrchr(thread_file(pid, e->d_name, "stat", stat, sizeof stat), ')');
+		thread_file(pid, e->d_name, "wchan", where, sizeof where);
+		printf("      thread %s %s: %.1s %s\n", e->d_name, name, state ? state + 2 : "?", where);
+	}
+	closedir(tasks);
+}
+
 /* Waits for the case; what is left of its process group is killed whatever happened. False: it hung. */
 static bool finish(pid_t pid, unsigned limit, int *status)
 {
 	bool ended = wait_for(pid, limit, status);
 	if (!ended) {
+		list_threads(pid);
 		kill(pid, SIGQUIT);
 		if (!wait_for(pid, GRACE_SECONDS, status)) {
 			kill(-pid, SIGKILL);
