@@ -374,14 +374,23 @@ CO_TEST(error_after_a_short_count)
 	free(data);
 }
 
+/* Has the writer stop midway. */
+static int set_past_when_full(void *arg)
+{
+	int fd = *(int *)arg;
+	await_waiters(fd, WF_WRITE, 1, 0);
+	return weft_set_deadline(fd, WEFT_WRITE, weft_now());
+}
+
 CO_TEST(write_all_reports_both)
 {
 	int fds[2];
 	size_t n = 64 * MEGABYTE, done = 0;
 	char *data = calloc(1, n);
 	tcp_pair(fds);
-	CHECK_RESULT(weft_set_deadline(fds[0], WEFT_WRITE, weft_after(WEFT_MS(20))), 0);
+	struct weft_co *stopper = spawn_call(set_past_when_full, &fds[0]);
 	CHECK_RESULT(weft_write_all(fds[0], data, n, &done), -ETIMEDOUT);
+	CHECK_EQ(join_call(stopper), 0);
 	CHECK_GT(done, 0);
 	CHECK_LT(done, n);
 	CHECK_RESULT(weft_set_deadline(fds[0], WEFT_WRITE, WEFT_NEVER), 0);
@@ -616,8 +625,9 @@ CO_TEST(sendfile_stopped_by_a_deadline)
 	enum { N = 32 * MEGABYTE };
 	int fds[2], file = make_file(N);
 	unix_pair(fds, SOCK_STREAM); /* blocking ones */
-	CHECK_RESULT(weft_set_deadline(fds[0], WEFT_WRITE, weft_after(WEFT_MS(20))), 0);
+	struct weft_co *stopper = spawn_call(set_past_when_full, &fds[0]);
 	int64_t sent = weft_sendfile(fds[0], file, 0, N);
+	CHECK_EQ(join_call(stopper), 0);
 	CHECK_GT(sent, 0);
 	CHECK_LT(sent, N);
 	CHECK_RESULT(weft_sendfile(fds[0], file, 0, N), -ETIMEDOUT);

@@ -95,6 +95,16 @@ void await_waiters(int fd, enum wf_dir dir, int parked, int queued)
 	await(fd, has_waiters, (int[]){ (int)dir, parked, queued });
 }
 
+static bool has_parked(const struct wf_desc *d, const int *args)
+{
+	return length(&d->sides[args[0]].parked) > 0;
+}
+
+bool has_waiter(int fd, enum wf_dir dir)
+{
+	return look(fd, has_parked, (int[]){ (int)dir });
+}
+
 static bool is_ready(const struct wf_desc *d, const int *args)
 {
 	return d->sides[args[0]].ready;

@@ -22,6 +22,9 @@ void close_pair(const int fds[2]);
 /* Waits until this many wait on one side of fd: for an edge, and for their turn. */
 void await_waiters(int fd, enum wf_dir dir, int parked, int queued);
 
+/* Whether anybody waits on that side for an edge. */
+bool has_waiter(int fd, enum wf_dir dir);
+
 /* Waits until an edge was noted that nobody took. */
 void await_ready(int fd, enum wf_dir dir);
 
