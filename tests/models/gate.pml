@@ -15,7 +15,7 @@
 #define WORKERS 3
 #define MONITOR WORKERS
 #define PROCS (WORKERS + 1)
-#define CALLS 2 /* of each worker */
+#define CALLS(w) ((w) == 1 -> 1 : 2) /* worker 1 has the processor that the monitor does not look at first */
 #define LOOKS 2 /* of the monitor at a processor */
 #ifndef DEPTH
 #define DEPTH 1 /* with 2 it holds as well, in twice as many states */
@@ -216,19 +216,19 @@ proctype worker(byte me)
 	:: else
 	fi;
 	do
-	:: calls < CALLS ->
+	:: calls < CALLS(me) ->
 		atomic {
 			calls++;
 			if
 			:: here = false
-			:: calls < CALLS -> here = true
+			:: calls < CALLS(me) -> here = true
 			fi
 		}
 		enter(me);
 		if
 		:: mine ->
 			if
-			:: calls < CALLS ->
+			:: calls < CALLS(me) ->
 				atomic { sb[me].n < DEPTH -> assert(MY_OWN); buffer_append(me, INSIDE(me), 0) } /* some time later */
 			:: else ->
 				take_lock(me, LOCK);
@@ -253,7 +253,7 @@ proctype monitor(byte me)
 			looks++;
 			if
 			:: p = 0
-			:: looks > 1 -> p = 1 /* at first both are alike */
+			:: looks > 1 -> p = 1
 			fi
 		}
 		take_lock(me, LOCK);

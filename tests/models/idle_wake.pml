@@ -22,10 +22,12 @@
 #define ITEMS 2
 #define DEPTH 1
 #define MONITOR (WORKERS + 1)
+#define FIRST_ITEM 1 /* the hog runs already */
 #define PROCS (WORKERS + 2)
 #else
 #define WORKERS 2
 #define ITEMS 3
+#define FIRST_ITEM 0
 #define PROCS (WORKERS + 1)
 #endif
 #define FOREIGN WORKERS /* the plain thread */
@@ -326,11 +328,17 @@ end_asleep:	atomic { signal[me] -> asleep[me] = false }
 	}
 }
 
-/* Begins asleep. */
+/* Begins asleep; with a monitor, the first one with the hog. */
 proctype worker(byte me)
 {
 	byte item = NONE, p, q, to;
 	bool look, go, was_spinning;
+#ifdef MONITOR
+	if
+	:: me == 0 -> atomic { item = 0; asleep[me] = false } run_item(me)
+	:: else
+	fi;
+#endif
 	do
 	:: proc[me] == NONE ->
 		if
@@ -349,7 +357,7 @@ proctype worker(byte me)
 
 proctype foreign(byte me)
 {
-	byte q, to, next;
+	byte q, to, next = FIRST_ITEM;
 	bool go;
 	do
 	:: next < ITEMS ->
@@ -399,6 +407,14 @@ init {
 		asleep[WORKERS - 1] = true;
 		idle_procs = (1 << PROCESSORS) - 1;
 		mem[IDLE] = PROCESSORS;
+#ifdef MONITOR
+		idle_workers = idle_workers & ~1;
+		idle_procs = idle_procs & ~1;
+		mem[IDLE] = PROCESSORS - 1;
+		proc[0] = 0;
+		owner[0] = 0;
+		outside[0] = true;
+#endif
 		run worker(0);
 		run worker(1);
 #if WORKERS > 2

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Searches every state of a model (Spin): as it is, with each of its OK_ switches, which must hold as well, and with each of its BUG_
-# switches, each of which plants a bug that must be found. One line for each.
+# Searches every state of a model (Spin): as it is, with each of its OK_ switches, which must hold as well, and with each of its
+# BUG_ switches, each of which plants a bug that must be found. One line for each.
 #
 # Usage: run.sh MODEL.pml
 # Exit status: 0 all as it must be, 1 not so, 77 there is no spin or no gcc here.
@@ -9,7 +9,7 @@ set -eu
 command -v spin >/dev/null && command -v gcc >/dev/null || exit 77
 
 memory_mib=1500
-seconds=250
+seconds=900
 depth=100000
 
 source=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
