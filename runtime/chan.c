@@ -81,8 +81,7 @@ INLINE int send_until(struct weft_chan *ch, const void *elem, int64_t deadline)
 			result = result == 1 ? 0 : -EPIPE;
 	} else {
 		wf_unlock(&ch->lock);
-		if (woken)
-			wf_wake(w, woken);
+		wf_chan_wake(w, woken);
 	}
 	wf_leave(w);
 	return result;
@@ -106,8 +105,7 @@ INLINE int recv_until(struct weft_chan *ch, void *elem, int64_t deadline)
 		result = wait_locked(&w, ch, WF_RECEIVERS, elem, deadline);
 	} else {
 		wf_unlock(&ch->lock);
-		if (woken)
-			wf_wake(w, woken);
+		wf_chan_wake(w, woken);
 	}
 	wf_leave(w);
 	return result;
@@ -142,8 +140,7 @@ int weft_chan_try_send(struct weft_chan *ch, const void *elem)
 	wf_lock(&ch->lock);
 	int result = wf_chan_put_locked(ch, elem, &woken);
 	wf_unlock(&ch->lock);
-	if (woken)
-		wf_wake(w, woken);
+	wf_chan_wake(w, woken);
 	wf_leave(w);
 	return result;
 }
@@ -157,8 +154,7 @@ int weft_chan_try_recv(struct weft_chan *ch, void *elem)
 	wf_lock(&ch->lock);
 	int result = wf_chan_take_locked(ch, elem, &woken);
 	wf_unlock(&ch->lock);
-	if (woken)
-		wf_wake(w, woken);
+	wf_chan_wake(w, woken);
 	wf_leave(w);
 	return result;
 }

@@ -96,7 +96,15 @@ static inline struct wf_waiter *wf_chan_claim_locked(struct weft_chan *ch, enum 
 	return waiter;
 }
 
-/* 0 sent, -EPIPE, -EAGAIN: it would have to wait. *woken is to be woken without the lock; NULL: nobody. */
+/* The other side of a transfer that was made, NULL: there is none. The lock is no longer held, so that the channel may be gone. */
+static inline void wf_chan_wake(struct wf_worker *w, struct wf_wait *woken)
+{
+	wf_assert(wf_locks_held() == 0);
+	if (woken)
+		wf_wake(w, woken);
+}
+
+/* 0 sent, -EPIPE, -EAGAIN: it would have to wait. *woken is for wf_chan_wake. */
 static inline __attribute__((always_inline)) int wf_chan_put_locked(struct weft_chan *ch, const void *elem, struct wf_wait **woken)
 {
 	struct wf_waiter *receiver = wf_chan_claim_locked(ch, WF_RECEIVERS);

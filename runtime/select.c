@@ -392,8 +392,7 @@ static int look(struct select *s, int64_t deadline)
 			result = wait_locked(s, deadline);
 		unlock_all(s);
 	}
-	if (s->woken)
-		wf_wake(s->w, s->woken);
+	wf_chan_wake(s->w, s->woken);
 	if (result == AGAIN)
 		result = arm_watches(s);
 	else if (result == PARK && s->watches > 0)
