@@ -1,5 +1,5 @@
-/* Scopes while everything happens at once: cancels and deadlines against hand-overs, and against coroutines that come and go. Nothing
- * may be lost or done twice, and everything ends. */
+/* Scopes while everything happens at once: cancels and deadlines against hand-overs, and against coroutines that come and go.
+ * Nothing may be lost or done twice, and everything ends. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

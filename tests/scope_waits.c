@@ -1,5 +1,5 @@
-/* A cancel reaches every call that waits, in whatever way it comes. A case for each kind of waiting call; inside, every way to cancel
- * is tried on it. */
+/* A cancel reaches every call that waits, in whatever way it comes. A case for each kind of waiting call; inside, every way to
+ * cancel is tried on it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -40,7 +40,8 @@ struct stage {
 static void expect(const struct stage *s, const char *what, int result, int expected)
 {
 	if (result != expected)
-		test_fail(__FILE__, __LINE__, "%s, %s: %d (%s), not %d", s->kind->name, what, result, weft_strerror(result), expected);
+		test_fail(__FILE__, __LINE__, "%s, %s: %d (%s), not %d", s->kind->name, what, result, weft_strerror(result),
+			  expected);
 }
 
 /* What the coroutine does that is to be cancelled. */
@@ -421,20 +422,34 @@ static int start_behind_shield(void *arg)
 	return weft_sleep(1);
 }
 
-static void await_both(const struct shielded *x)
+static void await_open(const struct shielded *x)
 {
 	EVENTUALLY(wf_load_acquire(&x->co) != 0);
+}
+
+static int wait_unshielded(void *arg)
+{
+	struct weft_scope scope;
+	struct shielded *x = arg;
+	CHECK_RESULT(weft_scope_open(&scope, NULL), 0);
+	wf_store_release(&x->co, (uintptr_t)running_co());
+	CHECK_RESULT(sleep_on(NULL), -ECANCELED);
+	return weft_scope_close(&scope);
 }
 
 CO_TEST(shield_against_an_outer_scope)
 {
 	struct weft_scope scope;
-	struct shielded x = {.outer = NULL}, y = {.outer = NULL};
+	struct shielded x = {.outer = NULL}, y = {.outer = NULL}, z[2] = {{.outer = NULL}};
 	CHECK_RESULT(weft_scope_open(&scope, NULL), 0);
+	go_in(&scope, wait_unshielded, &z[0]); /* before, between and behind the shields */
+	await_open(&z[0]);
 	go_in(&scope, wait_behind_shield, &x);
+	await_open(&x);
+	go_in(&scope, wait_unshielded, &z[1]);
+	await_open(&z[1]);
 	go_in(&scope, start_behind_shield, &y);
-	await_both(&x);
-	await_both(&y);
+	await_open(&y);
 	weft_scope_cancel(&scope, -EIO);
 	rest();
 	rest();
@@ -447,8 +462,8 @@ CO_TEST(shield_against_weft_cancel)
 {
 	struct shielded x = {.outer = NULL}, y = {.outer = NULL};
 	struct weft_co *a = spawn_co(NULL, wait_behind_shield, &x), *b = spawn_co(NULL, start_behind_shield, &y);
-	await_both(&x);
-	await_both(&y);
+	await_open(&x);
+	await_open(&y);
 	CHECK_RESULT(weft_cancel(a), 0);
 	CHECK_RESULT(weft_cancel(b), 0);
 	rest();
@@ -464,8 +479,8 @@ CO_TEST(shield_against_shutdown)
 {
 	struct shielded x = {.outer = NULL}, y = {.outer = NULL};
 	struct weft_co *a = spawn_co(NULL, wait_behind_shield, &x), *b = spawn_co(NULL, start_behind_shield, &y);
-	await_both(&x);
-	await_both(&y);
+	await_open(&x);
+	await_open(&y);
 	EVENTUALLY(count_of(&y.in) > 0);
 	CHECK_RESULT(weft_shutdown(WEFT_NEVER), 0);
 	CHECK_RESULT(weft_cause(), -ECANCELED);
