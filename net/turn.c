@@ -305,11 +305,13 @@ void wf_announce_close(void)
 	wf_fence_full();                  /* pairs with the one in wf_turn_starve */
 	if (wf_likely(wf_load(&starving.waiting) == 0))
 		return;
+	struct wf_worker *w = wf_enter_here();
 	struct wf_list woken = { 0 };
 	wf_lock(&starving.lock);
 	wf_claim_all(&starving.queue, 0, &woken);
 	wf_unlock(&starving.lock);
-	wf_wake_all(NULL, &woken);
+	wf_wake_all(w, &woken);
+	wf_leave(w);
 }
 
 /* 1: queued in both places. */

@@ -53,7 +53,7 @@ int wf_turn_pause(struct wf_turn *turn, int64_t ns);
 int wf_turn_starve(struct wf_turn *turn, uintptr_t closed);
 void wf_turn_fed(struct wf_turn *turn);
 uintptr_t wf_closed_count(void);
-void wf_announce_close(void);
+void wf_announce_close(void); /* outside the gate */
 
 /* Sets the side's deadline for whoever has the turn. */
 void wf_turn_set_deadline(struct wf_turn *turn, int64_t deadline);

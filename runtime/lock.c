@@ -5,8 +5,7 @@
 
 enum { SPINS = 64, PAUSES = 8 };
 
-/* A sleeper that the unlocker missed would be found by this timeout; it is needed only where membarrier is missing and the
- * two sides use the same fence, and costs nothing where it is not. */
+/* A safety net: the protocol in lock.h loses no sleeper (tests/models/lock.pml), with membarrier or without. */
 enum { RECHECK_NS = 2000000 };
 
 wf_u32 wf_lock_sleepers[1 << WF_LOCK_SLEEPERS_BITS];
