@@ -112,8 +112,8 @@ static void decide_to_keep(struct http_conn *c)
 {
 	bool is_short = http_body_is_short(c);
 	c->keep = c->keep && is_short && !c->server->draining;
-	if (!c->keep)
-		c->linger |= !is_short || c->in < c->end;
+	if (!c->keep) /* unless the client is done and has said so, it may be sending */
+		c->linger |= c->head.keep_alive || !is_short || c->in < c->end;
 }
 
 void http_begin(struct http_conn *c, int status)

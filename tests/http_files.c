@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,7 +131,6 @@ TEST(found)
 		{"/noext", "noext", "application/octet-stream"},
 		{"/DATA.JSON", "{}", "application/json"},
 		{"/.well-known/x", "known", "application/octet-stream"},
-		{"/inside.txt", "css", "text/plain; charset=utf-8"},
 	};
 	struct server s;
 	enter_tree(&s);
@@ -144,6 +144,24 @@ TEST(found)
 		CHECK(field(&r, "Last-Modified") != NULL && field(&r, "ETag") != NULL);
 		free(r.bytes);
 	}
+	close(fd);
+	leave_tree(&s);
+}
+
+/* Links that stay inside are followed where the system can tell. */
+TEST(link_inside)
+{
+	struct server s;
+	struct {
+		unsigned long long flags, mode, resolve;
+	} how = {0};
+	if (syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof(how)) < 0)
+		SKIP("no openat2 here");
+	enter_tree(&s);
+	int fd = dial(&s);
+	struct response r = ask(fd, "GET", "/inside.txt");
+	CHECK_EQ(r.status, 200);
+	CHECK_STR(r.body, "css");
 	close(fd);
 	leave_tree(&s);
 }

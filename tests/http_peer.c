@@ -1,6 +1,7 @@
 #include "http_peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -20,6 +21,8 @@
 enum { PATIENCE_SECONDS = 30 };
 
 /* ---- the program --------------------------------------------------------------------------------------------------- */
+
+static const struct server *latest; /* for complaints */
 
 static FILE *launch(struct server *s, const char *first, const char *options)
 {
@@ -42,6 +45,7 @@ static FILE *launch(struct server *s, const char *first, const char *options)
 	close(out[1]);
 	close(err[1]);
 	s->error_fd = err[0];
+	latest = s;
 	return fdopen(out[0], "r");
 }
 
@@ -94,6 +98,21 @@ int server_run(struct server *s, const char *options)
 	int status = server_wait(s);
 	fclose(out);
 	return status;
+}
+
+/* A connection went wrong: what has become of the server? */
+_Noreturn static void complain(const char *what)
+{
+	char error[2048];
+	int status;
+	usleep(300000); /* it may be about to die */
+	bool is_gone = waitpid(latest->pid, &status, WNOHANG) == latest->pid;
+	fcntl(latest->error_fd, F_SETFL, O_NONBLOCK);
+	ssize_t n = read(latest->error_fd, error, sizeof(error) - 1);
+	error[n > 0 ? n : 0] = '\0';
+	if (is_gone)
+		test_fail(__FILE__, __LINE__, "%s; the server is gone, wait status %#x: %s", what, status, error);
+	test_fail(__FILE__, __LINE__, "%s; the server lives: %s", what, error);
 }
 
 /* ---- sockets ------------------------------------------------------------------------------------------------------- */
@@ -157,7 +176,7 @@ static size_t receive(int fd, char *p, size_t n, int flags)
 {
 	ssize_t r = recv(fd, p, n, flags);
 	if (r < 0)
-		test_fail(__FILE__, __LINE__, "recv: %s", errno == EAGAIN ? "nothing came" : strerror(errno));
+		complain(errno == EAGAIN ? "nothing came" : strerror(errno));
 	return (size_t)r;
 }
 
