@@ -1,5 +1,7 @@
 #include "chan_util.h"
 
+#include <sched.h>
+
 struct weft_chan *make_chan(size_t elem_size, size_t capacity)
 {
 	struct weft_chan *ch = NULL;
@@ -23,8 +25,12 @@ static int queue_length(struct weft_chan *ch, enum wf_chan_side side)
 
 void await_queue(struct weft_chan *ch, enum wf_chan_side side, int n)
 {
-	while (queue_length(ch, side) != n)
-		rest();
+	enum { YIELDS = 100 };
+	for (int i = 0; queue_length(ch, side) != n; i++)
+		if (i < YIELDS)
+			weft_yield();
+		else
+			rest();
 }
 
 /* ---- calls ---------------------------------------------------------------------------------------------------------- */
@@ -100,6 +106,59 @@ int finish_call(struct chan_call *call)
 		join_thread(call->thread);
 	return call->result;
 }
+
+/* ---- duels ---------------------------------------------------------------------------------------------------------- */
+
+enum { MASTERS, PARTNERS, OVER };
+
+static int await_change(_Atomic int *turn, int from)
+{
+	enum { SPINS = 2000 };
+	int now;
+	for (int i = 0; (now = atomic_load(turn)) == from; i++)
+		if (i >= SPINS)
+			sched_yield();
+	return now;
+}
+
+static void *run_partner(void *arg)
+{
+	struct duel *duel = arg;
+	while (await_change(&duel->turn, MASTERS) == PARTNERS) {
+		duel->act(duel->arg);
+		atomic_store(&duel->turn, MASTERS);
+	}
+	return NULL;
+}
+
+void duel_open(struct duel *duel, void (*act)(void *arg))
+{
+	duel->act = act;
+	atomic_init(&duel->turn, MASTERS);
+	duel->thread = start_thread(run_partner, duel);
+}
+
+void duel_begin(struct duel *duel, void *arg)
+{
+	duel->arg = arg;
+	atomic_store(&duel->turn, PARTNERS);
+}
+
+void duel_end(struct duel *duel) { await_change(&duel->turn, PARTNERS); }
+
+void duel_close(struct duel *duel)
+{
+	atomic_store(&duel->turn, OVER);
+	join_thread(duel->thread);
+}
+
+void dawdle(uint64_t *random)
+{
+	for (volatile uint64_t n = random_below(random, 8) * random_below(random, 64); n > 0; n--)
+		;
+}
+
+/* ---- values --------------------------------------------------------------------------------------------------------- */
 
 void send_long(struct weft_chan *ch, long value) { CHECK_RESULT(weft_chan_send(ch, &value), 0); }
 

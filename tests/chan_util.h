@@ -39,6 +39,23 @@ struct chan_call *start_thread_recv(struct chan_call *call, struct weft_chan *ch
 /* Joins it: its result. */
 int finish_call(struct chan_call *call);
 
+/* A plain thread that acts at the same time as its master does something else. */
+struct duel {
+	void (*act)(void *arg);
+	void *arg;
+	_Atomic int turn;
+	pthread_t thread;
+};
+void duel_open(struct duel *duel, void (*act)(void *arg));
+void duel_close(struct duel *duel);
+
+/* It begins with this argument; wait until it is done. */
+void duel_begin(struct duel *duel, void *arg);
+void duel_end(struct duel *duel);
+
+/* Does nothing for a short time, by lot: so that the two meet at all points. */
+void dawdle(uint64_t *random);
+
 /* Sends that must succeed, and receives that must give this value. */
 void send_long(struct weft_chan *ch, long value);
 void expect_long(struct weft_chan *ch, long value);

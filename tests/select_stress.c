@@ -254,19 +254,24 @@ CO_TEST(cancel_against_hand_over)
 struct pair {
 	struct weft_chan *a, *b;
 	struct weft_co *co;
+	int result;
 };
 
-static int must_choose(void *arg)
+static void choose(void *arg)
 {
-	const struct pair *pair = arg;
+	struct pair *pair = arg;
 	struct weft_case cases[] = {
 		{ .op = WEFT_OP_RECV, .chan = pair->a },
 		{ .op = WEFT_OP_RECV, .chan = pair->b },
 		{ .op = WEFT_OP_JOIN, .co = pair->co },
 	};
-	int result = weft_select(cases, 3, WEFT_NOW);
-	CHECK_NE(result, -EAGAIN);
-	return result >= 0 ? 0 : result;
+	pair->result = weft_select(cases, 3, WEFT_NOW);
+}
+
+static int choose_in_coroutine(void *pair)
+{
+	choose(pair);
+	return 0;
 }
 
 static int do_nothing(void *arg)
@@ -277,36 +282,68 @@ static int do_nothing(void *arg)
 
 enum { SECOND_VALUE, SECOND_CLOSED, SECOND_JOIN, SECOND_CANCEL, SECONDS };
 
-/* The first channel is ready, then something else as well, then the first no more: at every moment there was something. The idea of
- * Go's TestNonblockSelectRace, over all that a select looks at. */
-static void race(int second)
+/* The first channel is ready, then something else as well, then the first no more: at every moment there was something. */
+static void make_first_ready(struct pair *pair, int second)
 {
-	struct pair pair = { make_chan(0, 1), make_chan(0, 1), second == SECOND_JOIN ? spawn_co(NULL, do_nothing, NULL) : NULL };
-	struct weft_case join = { .op = WEFT_OP_JOIN, .co = pair.co };
-	CHECK_RESULT(weft_chan_send(pair.a, NULL), 0);
-	struct weft_co *co = spawn_co(NULL, must_choose, &pair);
+	pair->a = make_chan(0, 1);
+	pair->b = make_chan(0, 1);
+	pair->co = second == SECOND_JOIN ? spawn_co(NULL, do_nothing, NULL) : NULL;
+	CHECK_RESULT(weft_chan_send(pair->a, NULL), 0);
+}
+
+static void change_over(struct pair *pair, int second, struct weft_co *chooser)
+{
+	struct weft_case join = { .op = WEFT_OP_JOIN, .co = pair->co };
 	if (second == SECOND_VALUE)
-		CHECK_RESULT(weft_chan_send(pair.b, NULL), 0);
+		CHECK_RESULT(weft_chan_send(pair->b, NULL), 0);
 	else if (second == SECOND_CLOSED)
-		CHECK_RESULT(weft_chan_close(pair.b), 0);
+		CHECK_RESULT(weft_chan_close(pair->b), 0);
 	else if (second == SECOND_JOIN)
 		CHECK_RESULT(weft_select(&join, 1, WEFT_NEVER), 0);
 	else
-		CHECK_RESULT(weft_cancel(co), 0);
-	int taken = weft_chan_try_recv(pair.a, NULL);
+		CHECK_RESULT(weft_cancel(chooser), 0);
+	int taken = weft_chan_try_recv(pair->a, NULL);
 	CHECK(taken == 1 || taken == -EAGAIN);
-	int result = join_co(co);
-	CHECK(result == 0 || (second == SECOND_CANCEL && result == -ECANCELED));
-	if (pair.co)
-		join_co(pair.co);
-	destroy_chan(pair.a);
-	destroy_chan(pair.b);
 }
 
+static void check_chosen(struct pair *pair, int second)
+{
+	CHECK(pair->result >= 0 || (second == SECOND_CANCEL && pair->result == -ECANCELED));
+	if (pair->co)
+		join_co(pair->co);
+	destroy_chan(pair->a);
+	destroy_chan(pair->b);
+}
+
+/* The idea of Go's TestNonblockSelectRace, over all that a select looks at. */
 CO_TEST(never_nothing)
 {
-	for (int i = 0; i < test_scaled(40000); i++)
-		race(i % SECONDS);
+	struct pair pair;
+	for (int i = 0; i < test_scaled(40000); i++) {
+		make_first_ready(&pair, i % SECONDS);
+		struct weft_co *co = spawn_co(NULL, choose_in_coroutine, &pair);
+		change_over(&pair, i % SECONDS, co);
+		join_co(co);
+		check_chosen(&pair, i % SECONDS);
+	}
+}
+
+/* The thread is at work at the same time for sure. */
+CO_TEST(never_nothing_for_a_thread)
+{
+	uint64_t random = random_seed();
+	struct duel duel;
+	struct pair pair;
+	duel_open(&duel, choose);
+	for (int i = 0; i < test_scaled(50000); i++) {
+		make_first_ready(&pair, i % SECOND_CANCEL);
+		duel_begin(&duel, &pair);
+		dawdle(&random);
+		change_over(&pair, i % SECOND_CANCEL, NULL);
+		duel_end(&duel);
+		check_chosen(&pair, i % SECOND_CANCEL);
+	}
+	duel_close(&duel);
 }
 
 /* ---- many waiters ---------------------------------------------------------------------------------------------------- */
