@@ -140,7 +140,7 @@ bool wf_desc_arm_timer_locked(struct wf_worker *w, struct wf_desc *d, enum wf_di
 {
 	struct wf_timer *timer = &d->timers[dir];
 	int64_t deadline = d->sides[dir].deadline;
-	/* It becomes armed only under our lock; 0: its firing is done with it (pairs with the release in remove_locked, timer.c). */
+	/* It becomes armed only under our lock; 0: its firing is done with it (pairs with the release in timer.c). */
 	if (wf_load_acquire(&timer->heap) != 0) {
 		if (timer->when <= deadline)
 			return false;

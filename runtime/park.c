@@ -159,7 +159,8 @@ int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, e
 	if (!w)
 		return block_thread(wait, deadline);
 	if (flags & WF_CANCELLABLE) {
-		wf_store_release(&wait->cancel_ticket, wf_wait_ticket(wait)); /* pairs with wf_co_end_wait: one of the two sees the other */
+		/* pairs with wf_co_end_wait: one of the two sees the other */
+		wf_store_release(&wait->cancel_ticket, wf_wait_ticket(wait));
 		wf_fence_light();
 		if (wf_unlikely(wf_load(&wait->co->cancel) != 0) && give_up(wait))
 			return -ECANCELED;

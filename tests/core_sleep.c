@@ -152,6 +152,9 @@ static int ring_in_order(void *arg)
 /* On one processor those whose time has come run in the order in which it came. */
 TEST(earlier_alarms_ring_first)
 {
+#ifdef WEFT_STRESS
+	SKIP("a run queue of four entries overflows, and so does not keep the order");
+#endif
 	struct weft_config config = config_with(1);
 	config.handoff = false; /* on a busy machine one could be overtaken between waking and ringing */
 	CHECK_RESULT(weft_run(&config, ring_in_order, NULL), 0);
