@@ -1,5 +1,5 @@
-/* Channels, two at a time: a hand-over against a cancel or a deadline, the last use against the destruction, a try against what makes it
- * possible. */
+/* Channels, two at a time: a hand-over against a cancel or a deadline, the last use against the destruction, a try against what
+ * makes it possible. */
 #include <errno.h>
 
 #include "chan_util.h"
