@@ -121,7 +121,8 @@ static void prefetch(const struct wf_runq *q)
 {
 	wf_cpu_prefetch(wf_runq_peek_owner(q, PREFETCH_CO));
 	struct weft_co *near = wf_runq_peek_owner(q, PREFETCH_STACK);
-	wf_cpu_prefetch(wf_load_ptr(&near->sp)); /* relaxed: a hint; somebody may have stolen it meanwhile */
+	if (wf_likely(near != NULL)) /* thieves can be so far that the place has never been written */
+		wf_cpu_prefetch(wf_load_ptr(&near->sp)); /* relaxed: a hint; somebody may have stolen it meanwhile */
 }
 
 struct weft_co *wf_pick_next(struct wf_worker *w)
