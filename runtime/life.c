@@ -65,7 +65,7 @@ struct plan {
 	const char *name;
 	unsigned char kind;
 	unsigned char stack_class;
-	void (*enrol)(struct weft_co *co, void *arg); /* puts it where it belongs before it runs; NULL: nowhere */
+	wf_enrol_fn *enrol; /* NULL: nothing to do */
 	void *enrol_arg;
 };
 
@@ -126,12 +126,18 @@ static int make(struct weft_co **out, struct plan *plan)
 	return result;
 }
 
-int wf_co_make(weft_fn *fn, void *arg, void (*enrol)(struct weft_co *co, void *arg), void *enrol_arg)
+int wf_co_make_here(struct wf_worker *w, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg)
 {
-	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS};
-	plan.enrol = enrol;
-	plan.enrol_arg = enrol_arg;
-	return make(NULL, &plan);
+	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS, .enrol = enrol, .enrol_arg = enrol_arg};
+	return make_here(w, NULL, &plan);
+}
+
+int wf_co_make(weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg)
+{
+	struct wf_worker *w = wf_enter_here();
+	int result = wf_co_make_here(w, fn, arg, enrol, enrol_arg);
+	wf_leave(w);
+	return result;
 }
 
 int weft_go(weft_fn *fn, void *arg)
@@ -262,8 +268,13 @@ static int wait_for_end(struct wf_worker **w, struct weft_co *co, int64_t deadli
 		wf_unlock(&co->lock);
 		return -EINVAL;
 	}
+	bool ended = co->flags & WF_CO_ENDED;
+	if (!ended && deadline == WEFT_NOW) { /* a look, which is in nobody's way */
+		wf_unlock(&co->lock);
+		return -EAGAIN;
+	}
 	co->flags |= WF_CO_JOINING;
-	if (co->flags & WF_CO_ENDED) {
+	if (ended) {
 		wf_unlock(&co->lock);
 		return 0;
 	}

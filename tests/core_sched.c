@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -492,6 +493,14 @@ static void need_limits(void)
 #if defined(WF_SAN) && !defined(WEFT_VALGRIND)
 	SKIP("sanitizers need their address space");
 #endif
+	enum { MUCH = 64 << 20 };
+	struct rlimit former = forbid_threads();
+	void *memory = mmap(NULL, MUCH, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	allow_threads(former);
+	if (memory != MAP_FAILED) {
+		munmap(memory, MUCH);
+		SKIP("an emulator does not limit the address space");
+	}
 }
 
 /* The first worker can't be started, for longer than the monitor stays awake for nothing. */
