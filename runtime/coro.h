@@ -115,8 +115,12 @@ void wf_co_free_all(void);
 /* Ends the running coroutine: the part of coro.c that the entry point and weft_exit share. */
 _Noreturn void wf_co_finish(struct weft_co *co, int result);
 
-/* Makes a detached coroutine; enrol (may be NULL) is called before it runs. 0 or as weft_go. */
-int wf_co_make(weft_fn *fn, void *arg, void (*enrol)(struct weft_co *co, void *arg), void *enrol_arg);
+/* Puts a coroutine where it belongs, before it runs. */
+typedef void wf_enrol_fn(struct weft_co *co, void *arg);
+
+/* Makes a detached coroutine; enrol may be NULL. 0 or as weft_go. The second is for code inside the runtime, a timer that fires. */
+int wf_co_make(weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
+int wf_co_make_here(struct wf_worker *w, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
 
 void wf_co_name(struct weft_co *co, const char *name);
 

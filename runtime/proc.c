@@ -109,8 +109,11 @@ int wf_procs_set(int n)
 	return result == 0 ? former : result;
 }
 
+/* What timers are still set fire, and find that the runtime is down: they are let go of. */
 void wf_procs_free(void)
 {
+	for (unsigned i = 0; i < wf_procs_made(); i++)
+		wf_timers_run(&wf_proc_at(i)->timers, WF_TIME_NEVER);
 	for (unsigned i = 0; i < wf_procs_made(); i++)
 		free(wf_proc_at(i));
 }
