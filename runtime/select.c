@@ -19,12 +19,15 @@
 #include "netpoll.h"
 
 enum {
-	FEW = 8,        /* cases that need no memory */
-	WATCH_WOKE = 0, /* answers: a descriptor, or -EBADF or -ETIMEDOUT; */
-	CASE_WOKE = 2,  /* 2 * case + CASE_WOKE the case's object was closed, one more the transfer was made */
+	FEW = 8,           /* cases that need no memory */
+	MANY = 0x1fffffff, /* at most */
 };
 
-/* What a round says when it has no result yet. */
+/* What ends the wait answers: this for a descriptor (or -EBADF, -ETIMEDOUT); 2 * case + CASE_WOKE when the case's channel was
+ * closed, and one more when its transfer was made. */
+enum { WATCH_WOKE, CASE_WOKE = 2 };
+
+/* What a round says that has no result yet. */
 enum { PARK = INT_MIN, AGAIN };
 
 /* A case that is not off. */
@@ -42,11 +45,11 @@ struct watched {
 struct select {
 	struct wf_worker *w;
 	struct weft_case *cases;
-	struct entry *entries;     /* `count` with a lock, then `watches` without: one for each place there could be */
-	struct wf_waiter *waiters; /* as entries */
-	struct watched *watched;
-	int count;
-	int watches;
+	struct entry *entries;     /* `count` with a lock, in its order; then `watches` descriptors */
+	struct wf_waiter *waiters; /* of the first `count` */
+	struct watched *watched;   /* of the others */
+	int count, watches;
+	bool joins;  /* there is one among the cases */
 	bool sorted; /* the entries by their locks */
 	bool armed;  /* the poller knows all descriptors */
 	struct wf_wait *wait;
@@ -350,6 +353,7 @@ static int list_cases(struct select *s, int n)
 			return fault;
 		struct wf_lock *lock = lock_of(c);
 		if (wf_likely(lock != NULL)) {
+			s->joins = s->joins || c->op == WEFT_OP_JOIN;
 			s->sorted = s->sorted && former <= lock;
 			former = lock;
 			*at++ = (struct entry){ .lock = lock, .index = i };
@@ -400,21 +404,30 @@ static int look(struct select *s, int64_t deadline)
 	return result;
 }
 
+static inline __attribute__((always_inline)) int wait(struct select *s, int64_t deadline)
+{
+	bool stay = wf_unlikely(s->joins) && !s->w;
+	if (stay)
+		wf_enter_guest(); /* once more: to be one while it waits, as in weft_join */
+	int result = take_answer(s, wf_park(&s->w, s->wait, deadline, WF_CANCELLABLE));
+	if (stay)
+		wf_leave_guest();
+	return result;
+}
+
 int weft_select(struct weft_case *cases, int n, weft_time deadline)
 {
 	struct entry entries[FEW];
 	struct wf_waiter waiters[FEW];
 	struct select s = { .cases = cases, .entries = entries, .waiters = waiters, .sorted = true };
-	if (n < 0 || (n > 0 && !cases))
+	if (n < 0 || n > MANY || (n > 0 && !cases))
 		return -EINVAL;
 	s.w = wf_enter();
 	wf_charge(&s.w, WF_COST_CALL + n / 4);
 	int result = begin(&s, n);
-	while (result == AGAIN) {
-		result = look(&s, deadline);
-		if (result == PARK)
-			result = take_answer(&s, wf_park(&s.w, s.wait, deadline, WF_CANCELLABLE));
-	}
+	while (result == AGAIN)
+		if ((result = look(&s, deadline)) == PARK)
+			result = wait(&s, deadline);
 	if (wf_unlikely(s.watched != NULL))
 		end_watches(&s);
 	wf_leave(s.w);

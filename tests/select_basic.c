@@ -533,3 +533,26 @@ TEST(thread_selects_without_a_runtime)
 	destroy_chan(a);
 	destroy_chan(b);
 }
+
+/* The thread is still in its call when the coroutine that it looks on at has ended, was joined, and the runtime stops. */
+TEST(thread_looks_on_until_the_runtime_stops)
+{
+	for (int round = 0; round < test_scaled(200); round++) {
+		struct weft_chan *gate = make_chan(0, 0), *other = make_chan(0, 0);
+		CHECK_RESULT(weft_start(NULL), 0);
+		struct weft_co *co = spawn_co(NULL, wait_for_one, gate);
+		struct weft_case cases[] = { join_case(co), { .op = WEFT_OP_RECV, .chan = other } };
+		struct call call = { .cases = cases, .n = 2, .deadline = WEFT_NEVER };
+		pthread_t thread = start_thread(select_on_thread, &call);
+		await_queue(other, WF_RECEIVERS, 1);
+		CHECK_RESULT(weft_chan_send(round % 2 ? other : gate, NULL), 0);
+		if (round % 2)
+			CHECK_RESULT(weft_chan_send(gate, NULL), 0);
+		CHECK_EQ(join_co(co), 42);
+		CHECK_RESULT(weft_stop(WEFT_NEVER), 0);
+		join_thread(thread);
+		CHECK_RESULT(call.result, round % 2);
+		destroy_chan(gate);
+		destroy_chan(other);
+	}
+}
