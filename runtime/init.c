@@ -100,19 +100,16 @@ static int wait_drained(enum wf_draining what, weft_time deadline)
 	return left == 0 ? -ETIMEDOUT : 0;
 }
 
-/* What a guest made at the last moment runs as well. */
 static void turn_guests_out(void)
 {
 	wf_store(&wf_up, 0);
 	wf_fence_full(); /* pairs with the one in wf_enter_guest: it sees that, or we see the guest */
 	while (wf_load_acquire(&wf_guests) != 0) /* pairs with wf_leave_guest */
 		wf_os_sched_yield();
-	wait_drained(WF_DRAIN_ALL, WEFT_NEVER);
 }
 
 static void stop_parts(void)
 {
-	turn_guests_out();
 	wf_monitor_stop();
 	wf_workers_stop();
 	wf_netpoll_stop();
@@ -128,7 +125,8 @@ static int stop_locked(weft_time deadline)
 	if (result != 0)
 		return result;
 	wf_cancel_all(NULL);
-	wait_drained(WF_DRAIN_ALL, WEFT_NEVER);
+	turn_guests_out();
+	wait_drained(WF_DRAIN_ALL, WEFT_NEVER); /* what a guest made at the last moment runs as well */
 	stop_parts();
 	return 0;
 }
