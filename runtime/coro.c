@@ -54,7 +54,7 @@ static struct weft_co *free_cos; /* under slab_lock */
 
 static bool add_slab_locked(void)
 {
-	struct slab *s = aligned_alloc(WF_CACHE_LINE, sizeof *s);
+	struct slab *s = wf_stress_fails() ? NULL : aligned_alloc(WF_CACHE_LINE, sizeof *s);
 	if (!s)
 		return false;
 	memset(s, 0, sizeof *s);

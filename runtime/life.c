@@ -251,7 +251,7 @@ _Noreturn void weft_exit(int result)
 int weft_defer(void (*fn)(void *), void *arg)
 {
 	struct wf_worker *w = wf_worker_self();
-	struct wf_defer *d = w && fn ? malloc(sizeof *d) : NULL;
+	struct wf_defer *d = w && fn && !wf_stress_fails() ? malloc(sizeof *d) : NULL;
 	if (!d)
 		return w && fn ? -ENOMEM : -EINVAL;
 	*d = (struct wf_defer){w->co->defers, fn, arg};

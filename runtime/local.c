@@ -45,7 +45,7 @@ int weft_set(int key, void *value)
 	if (!co->locals) {
 		if (!value)
 			return 0;
-		if (!(co->locals = calloc(WEFT_KEYS_MAX, sizeof *co->locals)))
+		if (wf_stress_fails() || !(co->locals = calloc(WEFT_KEYS_MAX, sizeof *co->locals)))
 			return -ENOMEM;
 	}
 	co->locals[key] = value;

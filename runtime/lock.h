@@ -16,6 +16,7 @@
 
 #include "atomic.h"
 #include "os.h"
+#include "stress.h"
 
 struct wf_lock {
 	wf_u32 word; /* 1 while held */
@@ -54,6 +55,7 @@ static inline bool wf_trylock(struct wf_lock *lock)
 
 static inline void wf_lock(struct wf_lock *lock)
 {
+	wf_stress_pause();
 	if (wf_unlikely(!wf_u32_cas_acquire(&lock->word, 0, 1))) /* pairs with the release in wf_unlock */
 		wf_lock_slow(lock);
 	wf_lock_note(1);

@@ -112,7 +112,8 @@ static void wake_for_backlog(struct wf_proc *p)
 {
 	if (wf_u32_load(&wf_rt.idle_count) == 0 || wf_runq_length(&p->runq) == 0) /* relaxed: a policy; the monitor looks again */
 		return;
-	if (wf_u32_load(&p->dispatch_ns) >= WF_LONG_NS || (p->backlog_since && p->looked_at - p->backlog_since >= BACKLOG_NS))
+	if (wf_u32_load(&p->dispatch_ns) >= WF_LONG_NS || wf_stress(2) ||
+	    (p->backlog_since && p->looked_at - p->backlog_since >= BACKLOG_NS))
 		wf_wake_worker();
 }
 
@@ -128,7 +129,7 @@ static void prefetch(const struct wf_runq *q)
 struct weft_co *wf_pick_next(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
-	if (wf_unlikely(--p->countdown < 0))
+	if (wf_unlikely(--p->countdown < 0 || wf_stress(32)))
 		wf_look_around(w);
 	struct weft_co *co = p->next;
 	if (co) {
@@ -284,7 +285,7 @@ void wf_ready(struct wf_worker *w, struct weft_co *co)
 		ready_elsewhere(w, co);
 		return;
 	}
-	if (!w->batch) {
+	if (!w->batch && !wf_stress(4)) {
 		struct weft_co *former = p->next;
 		p->next = co;
 		p->private_age = 0;
@@ -301,8 +302,8 @@ void wf_ready_new(struct wf_worker *w, struct weft_co *co)
 		ready_elsewhere(w, co);
 		return;
 	}
-	if (wf_unlikely(p->fresh_count == WF_FRESH_MAX))
-		make_public(w, WF_FRESH_MAX / 2);
+	if (wf_unlikely(p->fresh_count == WF_FRESH_MAX || wf_stress(4)))
+		make_public(w, (p->fresh_count + 1) / 2);
 	p->fresh[p->fresh_count++] = co;
 	p->private_age = 0;
 }

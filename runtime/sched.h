@@ -42,6 +42,9 @@ static inline struct wf_worker *wf_waker_self(void)
 /* What one call costs of the budget that a coroutine has until it must let others go first. */
 enum { WF_COST_CALL = 1, WF_COST_SYSCALL = 16, WF_BUDGET = 1024 };
 
+/* Puts the running coroutine behind the others and goes on with the next. */
+void wf_yield_inside(struct wf_worker **w);
+
 struct wf_worker *wf_enter_guest(void); /* NULL */
 void wf_leave_guest(void);
 struct wf_worker *wf_enter_slow(struct wf_worker *w);
@@ -60,6 +63,8 @@ static inline struct wf_worker *wf_enter(void)
 		return wf_enter_slow(w);
 	if (wf_unlikely(wf_u32_load(&wf_rt.idle_count) != 0) && (w->proc->next || w->proc->fresh_count > 0)) /* relaxed: a policy */
 		wf_private_waits(w);
+	if (wf_stress(64))
+		wf_yield_inside(&w);
 	return w;
 }
 
@@ -91,9 +96,6 @@ static inline void wf_charge(struct wf_worker **w, int cost)
 	if (wf_likely(*w != NULL) && wf_unlikely(((*w)->budget -= cost) < 0))
 		wf_budget_spent(w);
 }
-
-/* Puts the running coroutine behind the others and goes on with the next. */
-void wf_yield_inside(struct wf_worker **w);
 
 /* Makes a coroutine runnable: next on this processor (it inherits what is left of the running one's budget), or, without a
  * processor, at the end of the global queue. Wakes another worker where the rules say so. */

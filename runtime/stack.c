@@ -65,7 +65,7 @@ static struct region *map_region(unsigned class_index)
 	size_t slot_size = slot_size_of(class_index);
 	size_t slots = ((size_t)1 << REGION_SHIFT) / slot_size;
 	slots = slots > REGION_SLOTS ? REGION_SLOTS : slots == 0 ? 1 : slots;
-	struct region *r = malloc(sizeof *r + slots * sizeof r->stack[0]);
+	struct region *r = wf_stress_fails() ? NULL : malloc(sizeof *r + slots * sizeof r->stack[0]);
 	char *base = NULL;
 	if (!r)
 		return NULL;
@@ -141,7 +141,7 @@ static int grow_locked(struct class_pool *pool, unsigned class_index)
 	if (slot_size_of(class_index) > (size_t)1 << 20)
 		n = 1;
 	n = n < r->slots - r->made ? n : r->slots - r->made;
-	if (wf_os_guard(r->base + r->made * r->slot_size, WF_STACK_GUARD, r->slot_size, n) != 0)
+	if (wf_stress_fails() || wf_os_guard(r->base + r->made * r->slot_size, WF_STACK_GUARD, r->slot_size, n) != 0)
 		return -ENOMEM;
 	for (unsigned i = r->made + n; i-- > r->made;) {
 		init_slot(r, i);

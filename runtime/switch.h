@@ -23,6 +23,7 @@ static inline struct wf_worker *wf_arrive(void *on, struct wf_san_fiber *self)
 {
 	struct wf_worker *w = on;
 	wf_san_arrive(self);
+	wf_stress_pause();
 	w->commit(w, w->commit_arg);
 	return w;
 }

@@ -175,7 +175,7 @@ static void worker_main(void *arg)
 static struct wf_worker *new_worker(struct wf_proc *p)
 {
 	size_t size = (sizeof(struct wf_worker) + WF_CACHE_LINE - 1) / WF_CACHE_LINE * WF_CACHE_LINE;
-	struct wf_worker *w = aligned_alloc(WF_CACHE_LINE, size);
+	struct wf_worker *w = wf_stress(4) ? NULL : aligned_alloc(WF_CACHE_LINE, size);
 	if (!w)
 		return NULL;
 	*w = (struct wf_worker){.proc = p, .spinning = true};
