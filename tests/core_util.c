@@ -1,5 +1,6 @@
 #include "core_util.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,8 @@ int join_co(struct weft_co *co)
 	CHECK_RESULT(weft_join(co, &result), 0);
 	return result;
 }
+
+bool is_being_joined(struct weft_co *co) { return weft_join_until(co, NULL, WEFT_NOW) == -EINVAL; }
 
 struct weft_config config_with(int maxprocs)
 {

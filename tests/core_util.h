@@ -30,6 +30,9 @@ uint64_t random_seed(void);
 struct weft_co *spawn_co(const struct weft_attr *attr, weft_fn *fn, void *arg);
 int join_co(struct weft_co *co);
 
+/* Whether somebody waits in weft_join for it. */
+bool is_being_joined(struct weft_co *co);
+
 /* The numbers of the environment's or the default configuration, with so many processors. */
 struct weft_config config_with(int maxprocs);
 
