@@ -522,6 +522,8 @@ TEST(refusals_arrive)
 		expect_statuses(fd, "200", "more behind the last request");
 	}
 	server_stop(&s);
+	free(rest);
+	free(last);
 }
 
 TEST(too_many_connections)
