@@ -18,7 +18,7 @@ static WF_COLD uintptr_t find_seed(void)
 	uintptr_t found = text ? strtoull(text, NULL, 10) : (uintptr_t)wf_os_now();
 	found = found ? found : 1;
 	wf_store(&fail_one_in, fail ? strtoull(fail, NULL, 10) : 0);
-	if (wf_cas_full(&seed, 0, found))
+	if (wf_cas_full(&seed, 0, found) && !text)
 		wf_report("WEFT_STRESS_SEED=%llu", (unsigned long long)found);
 	return wf_load(&seed);
 }
