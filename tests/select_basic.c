@@ -556,3 +556,24 @@ TEST(thread_looks_on_until_the_runtime_stops)
 		destroy_chan(other);
 	}
 }
+
+/* What a select says has ended can be joined at once. */
+TEST(ended_is_ended)
+{
+	CHECK_RESULT(weft_start(NULL), 0);
+	for (int round = 0; round < test_scaled(5000); round++) {
+		struct weft_chan *gate = make_chan(0, 1);
+		struct weft_co *co = spawn_co(NULL, wait_for_one, gate);
+		struct weft_case c = join_case(co);
+		int result = 0;
+		CHECK_RESULT(weft_chan_send(gate, NULL), 0);
+		do
+			result = weft_select(&c, 1, WEFT_NOW);
+		while (result == -EAGAIN);
+		CHECK_RESULT(result, 0);
+		CHECK_RESULT(weft_join_until(co, &result, WEFT_NOW), 0);
+		CHECK_EQ(result, 42);
+		destroy_chan(gate);
+	}
+	CHECK_RESULT(weft_stop(WEFT_NEVER), 0);
+}

@@ -8,6 +8,7 @@
 
 #include "chan_util.h"
 #include "net_util.h"
+#include "netpoll.h"
 
 static struct weft_case fd_case(int fd, unsigned dirs)
 {
@@ -294,6 +295,37 @@ CO_TEST(somebody_else_was_faster)
 	CHECK_RESULT(finish_select(&call), 1);
 	close_pipe(fds, true);
 	destroy_chan(ch);
+}
+
+static unsigned edges_of(int fd)
+{
+	struct wf_desc *d = wf_desc_find(fd);
+	wf_lock(&d->lock);
+	unsigned edges = d->edges;
+	wf_unlock(&d->lock);
+	return edges;
+}
+
+/* It became ready after the look, and before it was queued at: it must be looked at again. */
+CO_TEST(change_after_the_look)
+{
+	int fds[2];
+	struct wf_watch watch;
+	make_pipe(fds, true);
+	struct wf_worker *w = wf_enter();
+	CHECK(wf_watch_begin(&watch, &w, fds[0], WEFT_READ));
+	CHECK_RESULT(wf_watch_look(&watch), 0);
+	wf_leave(w);
+	put_byte(fds[1]);
+	EVENTUALLY(edges_of(fds[0]) != watch.edges);
+	w = wf_enter();
+	struct wf_wait *wait = wf_wait_begin(w, WF_WHY_SELECT, NULL);
+	CHECK(!wf_watch_queue(&watch, w, wait));
+	wf_wait_abandon(wait);
+	wf_watch_end(&watch, &w);
+	wf_leave(w);
+	await_waiters(fds[0], WF_READ, 0, 0);
+	close_pipe(fds, true);
 }
 
 CO_TEST(many_descriptors)
