@@ -80,6 +80,9 @@ size_t wf_os_page_size(void);
 enum wf_guard_kind { WF_GUARD_LIGHT /* MADV_GUARD_INSTALL */, WF_GUARD_MPROTECT };
 enum wf_guard_kind wf_os_guard_kind(void);
 
+/* How many guards there may be, so that the kernel's limit of mappings is not used up by them: threads and malloc need some too. */
+size_t wf_os_guards_max(void);
+
 /* Makes [base + i * stride, + size) inaccessible for i in 0..count. -ENOMEM: vm.max_map_count is reached. */
 int wf_os_guard(char *base, size_t size, size_t stride, size_t count);
 

@@ -136,6 +136,22 @@ enum wf_guard_kind wf_os_guard_kind(void)
 	return (enum wf_guard_kind)(kind - 1);
 }
 
+enum { MAPPINGS_DEFAULT = 65530, MAPPINGS_OF_OTHERS = 2000 };
+
+size_t wf_os_guards_max(void)
+{
+	char text[32];
+	if (wf_os_guard_kind() == WF_GUARD_LIGHT)
+		return SIZE_MAX;
+	int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	long mappings = n > 0 ? strtol(text, NULL, 10) : MAPPINGS_DEFAULT;
+	return mappings > MAPPINGS_OF_OTHERS ? (size_t)(mappings - MAPPINGS_OF_OTHERS) / 2 : 0; /* each splits a mapping in three */
+}
+
 enum { GUARD_BATCH = 512 };
 
 /* One system call for many guards: 0.5 us each instead of 0.8. False where advice on oneself by this call is not allowed. */

@@ -37,6 +37,7 @@ struct class_pool {
 };
 
 static struct class_pool pools[WF_STACK_CLASSES];
+static wf_word guards; /* of all classes */
 
 /* Appended under region_lock, read without: a signal handler looks here. */
 static wf_word regions[REGIONS_MAX];
@@ -141,6 +142,11 @@ static int grow_locked(struct class_pool *pool, unsigned class_index)
 	if (slot_size_of(class_index) > (size_t)1 << 20)
 		n = 1;
 	n = n < r->slots - r->made ? n : r->slots - r->made;
+	size_t most = wf_os_guards_max(), others = wf_load(&guards); /* relaxed: two classes at once may go a little too far */
+	size_t room = most > others ? most - others : 0;
+	n = n < room ? n : (unsigned)room;
+	if (n == 0)
+		return -ENOMEM;
 	if (wf_stress_fails() || wf_os_guard(r->base + r->made * r->slot_size, WF_STACK_GUARD, r->slot_size, n) != 0)
 		return -ENOMEM;
 	for (unsigned i = r->made + n; i-- > r->made;) {
@@ -148,6 +154,7 @@ static int grow_locked(struct class_pool *pool, unsigned class_index)
 		r->stack[i].next = pool->free;
 		pool->free = &r->stack[i];
 	}
+	wf_add(&guards, n);
 	r->made += n;
 	pool->made += n;
 	pool->free_count += n;
@@ -249,5 +256,6 @@ void wf_stack_free_all(void)
 		wf_os_unreserve(r->base, r->slots * r->slot_size);
 		free(r);
 	}
+	wf_store(&guards, 0);
 	memset(pools, 0, sizeof pools);
 }
