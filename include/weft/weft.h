@@ -4,6 +4,7 @@
  *   time.h     one clock, absolute deadlines
  *   runtime.h  start, stop, processors, statistics
  *   co.h       coroutines: spawn, join, sleep, exit, local values
+ *   sync.h     mutex, reader-writer mutex, condition, semaphore, wait group, once
  *   scope.h    coroutines that belong together: cancel, deadlines, limits
  *   chan.h     channels: values from one coroutine to another
  *   select.h   waiting for the first of several things
@@ -18,6 +19,7 @@
 #include "time.h"
 #include "runtime.h"
 #include "co.h"
+#include "sync.h"
 #include "chan.h"
 #include "select.h"
 #include "net.h"
