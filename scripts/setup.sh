@@ -62,6 +62,8 @@ need_for_ci() {
 	[ -e /usr/aarch64-linux-gnu/lib/libc.so ] || add libc6-dev-arm64-cross
 	need qemu-aarch64 qemu-user
 	need spin spin
+	need gdb gdb
+	need valgrind valgrind
 }
 
 for wanted; do
