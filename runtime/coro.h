@@ -48,6 +48,13 @@ enum wf_co_flags {
 struct wf_scope;
 struct wf_worker;
 
+/* Hears of a coroutine's end (exits.c). */
+struct wf_watcher {
+	struct wf_link link; /* in co->watchers, then in a list of the ending coroutine's own */
+	bool waits;          /* it is in co->watchers; this and the list are under co->lock */
+	void (*fire)(struct wf_worker *w, struct wf_watcher *watcher, int result); /* holds no lock */
+};
+
 struct wf_defer {
 	struct wf_defer *next;
 	void (*fn)(void *);
@@ -80,8 +87,9 @@ struct weft_co {
 	/* Its life. */
 	wf_word id;      /* this and creator, name, state, wait.why: looked at by dumps at any time */
 	wf_word creator;
-	struct wf_lock lock; /* guards flags and joiners, if escaped; the chain of scopes that it opened; own_cancel */
+	struct wf_lock lock; /* guards flags, joiners, watchers, if escaped; the chain of scopes that it opened; own_cancel */
 	struct wf_waitq joiners; /* who waits for its end: the joiner, and observers */
+	struct wf_list watchers; /* struct wf_watcher: told of its end; only of escaped ones */
 	struct wf_defer *defers;
 	void **locals;
 	wf_u8 name[WEFT_NAME_SIZE]; /* the last byte stays 0 */
@@ -121,6 +129,9 @@ typedef void wf_enrol_fn(struct weft_co *co, void *arg);
 /* Makes a detached coroutine; enrol may be NULL. 0 or as weft_go. The second is for code inside the runtime, a timer that fires. */
 int wf_co_make(weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
 int wf_co_make_here(struct wf_worker *w, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
+
+/* weft_spawn, with the same. */
+int wf_co_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
 
 void wf_co_name(struct weft_co *co, const char *name);
 

@@ -145,11 +145,11 @@ int weft_go(weft_fn *fn, void *arg)
 	return fn ? wf_co_make(fn, arg, NULL, NULL) : -EINVAL;
 }
 
-int weft_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg)
+int wf_co_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg)
 {
 	if (!fn || (attr && attr->size < sizeof *attr))
 		return -EINVAL;
-	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS};
+	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS, .enrol = enrol, .enrol_arg = enrol_arg};
 	plan.kind = co ? WF_CO_ESCAPED : 0;
 	if (attr) {
 		plan.name = attr->name;
@@ -160,6 +160,11 @@ int weft_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, v
 		plan.stack_class = (unsigned char)class_index;
 	}
 	return make(co, &plan);
+}
+
+int weft_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg)
+{
+	return wf_co_spawn(co, attr, fn, arg, NULL, NULL);
 }
 
 /* ---- its end --------------------------------------------------------------------------------------------------------- */
@@ -185,21 +190,41 @@ static struct wf_waiter *claim_watcher(struct weft_co *co)
 	return waiter;
 }
 
-/* Tells whoever joins, and whoever looks on (select.c). The control block may be gone when it returns: from the unlock on it is the
- * joiner's. */
+static void take_watchers_locked(struct weft_co *co, struct wf_list *watchers)
+{
+	struct wf_link *l;
+	while ((l = wf_list_pop(&co->watchers))) {
+		wf_container_of(l, struct wf_watcher, link)->waits = false;
+		wf_list_push(watchers, l);
+	}
+}
+
+static WF_COLD void fire_watchers(struct wf_worker *w, struct wf_list *watchers, int result)
+{
+	struct wf_link *l;
+	while ((l = wf_list_pop(watchers))) {
+		struct wf_watcher *watcher = wf_container_of(l, struct wf_watcher, link);
+		watcher->fire(w, watcher, result);
+	}
+}
+
+/* Tells whoever joins, looks on (select.c), or watches (exits.c). The control block may be gone when it returns: from the unlock on
+ * it is the joiner's. */
 static void announce_end(struct wf_worker *w, struct weft_co *co)
 {
 	if (!(co->kind & WF_CO_ESCAPED)) {
 		wf_co_free(w, co);
 		return;
 	}
-	struct wf_list others = {0};
+	struct wf_list others = {0}, watchers = {0};
+	int result = co->result;
 	wf_lock(&co->lock);
 	co->flags |= WF_CO_ENDED;
 	bool detached = co->flags & WF_CO_DETACHED;
 	struct wf_waiter *first = claim_watcher(co), *more;
 	while (!wf_waitq_empty(&co->joiners) && (more = claim_watcher(co)))
 		wf_list_push(&others, &more->link);
+	take_watchers_locked(co, &watchers);
 	wf_unlock(&co->lock);
 	if (detached)
 		wf_co_free(w, co);
@@ -207,6 +232,8 @@ static void announce_end(struct wf_worker *w, struct weft_co *co)
 		wf_wake(w, first->wait);
 	if (wf_unlikely(!wf_list_empty(&others)))
 		wf_wake_all(w, &others);
+	if (wf_unlikely(!wf_list_empty(&watchers)))
+		fire_watchers(w, &watchers, result);
 }
 
 static void check_scopes_closed(const struct weft_co *co)

@@ -139,7 +139,7 @@ static struct wf_scope *outermost(const struct weft_co *co)
 	return found;
 }
 
-/* Only weft_shutdown cancels a coroutine that was put into a scope (weft_cancel needs a handle), and shields keep that off. */
+/* Shields keep weft_shutdown off, but not who cancels this very coroutine. */
 static bool shielded_at_home(const struct weft_co *co)
 {
 	return co->home && co->home->shielded;
@@ -149,8 +149,6 @@ static bool shielded_at_home(const struct weft_co *co)
 static void mark_own_locked(struct weft_co *co)
 {
 	struct wf_scope *s = outermost(co);
-	if (shielded_at_home(co))
-		return;
 	wf_u8_store(&co->own_cancel, 1); /* relaxed: under the lock, but for wf_cancel_all against a coroutine just being made */
 	if (!s) {
 		set_cancel(co, -ECANCELED);
@@ -165,8 +163,6 @@ static void mark_own_locked(struct weft_co *co)
 static void end_own_wait_locked(struct wf_worker *w, struct weft_co *co)
 {
 	struct wf_scope *s = outermost(co);
-	if (shielded_at_home(co))
-		return;
 	if (!s) {
 		wf_co_end_wait(w, co);
 	} else if (!(s->flags & WEFT_SCOPE_SHIELD)) {
@@ -193,7 +189,8 @@ int weft_cancel(struct weft_co *co)
 void wf_cancel_mark(struct weft_co *co)
 {
 	wf_lock(&co->lock);
-	mark_own_locked(co);
+	if (!shielded_at_home(co))
+		mark_own_locked(co);
 	wf_unlock(&co->lock);
 }
 
@@ -206,7 +203,8 @@ static void mark_one(struct weft_co *co, void *arg)
 static void end_one(struct weft_co *co, void *w)
 {
 	wf_lock(&co->lock);
-	end_own_wait_locked(w, co);
+	if (!shielded_at_home(co))
+		end_own_wait_locked(w, co);
 	wf_unlock(&co->lock);
 }
 
@@ -430,19 +428,32 @@ static void return_place(struct wf_scope *s)
 	wf_leave(w);
 }
 
+/* A place in the scope, if the caller is inside it. */
+static int come_in(struct wf_scope *s)
+{
+	struct wf_worker *w = wf_enter();
+	int result = -EINVAL;
+	if (w && s && is_inside(w->co, s)) {
+		wf_charge(&w, WF_COST_CALL);
+		result = take_place(&w, s);
+	}
+	wf_leave(w);
+	return result;
+}
+
 int weft_scope_go(struct weft_scope *scope, weft_fn *fn, void *arg)
 {
-	struct wf_scope *s = inner(scope);
-	struct wf_worker *w = wf_enter();
-	if (!w || !scope || !fn || !is_inside(w->co, s)) {
-		wf_leave(w);
-		return -EINVAL;
-	}
-	wf_charge(&w, WF_COST_CALL);
-	int result = take_place(&w, s);
-	wf_leave(w);
-	if (result == 0 && (result = wf_co_make(fn, arg, begin_inside, s)) != 0)
-		return_place(s);
+	int result = fn ? come_in(inner(scope)) : -EINVAL;
+	if (result == 0 && (result = wf_co_make(fn, arg, begin_inside, inner(scope))) != 0)
+		return_place(inner(scope));
+	return result;
+}
+
+int weft_scope_spawn(struct weft_scope *scope, struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg)
+{
+	int result = fn && !(attr && attr->daemon) ? come_in(inner(scope)) : -EINVAL;
+	if (result == 0 && (result = wf_co_spawn(co, attr, fn, arg, begin_inside, inner(scope))) != 0)
+		return_place(inner(scope));
 	return result;
 }
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "chan.h"
+#include "exits.h"
 #include "netpoll.h"
 
 enum {
@@ -63,6 +64,8 @@ static struct wf_lock *lock_of(const struct weft_case *c)
 {
 	if (c->op == WEFT_OP_RECV || c->op == WEFT_OP_SEND)
 		return c->chan ? &c->chan->lock : NULL;
+	if (c->op == WEFT_OP_EXIT)
+		return c->exits ? &c->exits->lock : NULL;
 	return c->op == WEFT_OP_JOIN && c->co ? &c->co->lock : NULL;
 }
 
@@ -73,6 +76,8 @@ static bool looks_ready(const struct weft_case *c)
 		return wf_chan_can_take(c->chan);
 	if (c->op == WEFT_OP_SEND)
 		return wf_chan_can_put(c->chan);
+	if (c->op == WEFT_OP_EXIT)
+		return wf_exits_can_take(c->exits);
 	return wf_u8_load(&c->co->state) == WF_STATE_DEAD;
 }
 
@@ -83,6 +88,8 @@ static int do_locked(struct weft_case *c, struct wf_wait **woken)
 		return wf_chan_take_locked(c->chan, c->elem, woken);
 	if (c->op == WEFT_OP_SEND)
 		return wf_chan_put_locked(c->chan, c->elem, woken);
+	if (c->op == WEFT_OP_EXIT)
+		return wf_exits_take_locked(c->exits, c->elem);
 	return c->co->flags & WF_CO_ENDED ? 0 : -EAGAIN;
 }
 
@@ -91,6 +98,8 @@ static void await_locked(struct weft_case *c, struct wf_waiter *waiter, struct w
 	if (c->op == WEFT_OP_JOIN) {
 		waiter->index = answer;
 		wf_waitq_push(&c->co->joiners, waiter, wait);
+	} else if (c->op == WEFT_OP_EXIT) {
+		wf_exits_await_locked(c->exits, waiter, wait, c->elem, answer);
 	} else {
 		wf_chan_await_locked(c->chan, c->op == WEFT_OP_SEND ? WF_SENDERS : WF_RECEIVERS, waiter, wait, c->elem, answer);
 	}
@@ -337,7 +346,7 @@ static int fault_of(const struct weft_case *c, const struct wf_worker *w)
 	case WEFT_OP_JOIN:
 		return c->co && w && c->co == w->co ? -EDEADLK : 0;
 	default:
-		return c->op == WEFT_OP_NONE || c->op == WEFT_OP_RECV ? 0 : -EINVAL;
+		return c->op == WEFT_OP_NONE || c->op == WEFT_OP_RECV || c->op == WEFT_OP_EXIT ? 0 : -EINVAL;
 	}
 }
 

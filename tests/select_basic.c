@@ -82,7 +82,7 @@ TEST(refused)
 	CHECK_RESULT(weft_select(&c, 1, WEFT_NOW), -EINVAL); /* no value */
 	CHECK_RESULT(weft_select(&c, -1, WEFT_NOW), -EINVAL);
 	CHECK_RESULT(weft_select(NULL, 1, WEFT_NOW), -EINVAL);
-	c = (struct weft_case){ .op = WEFT_OP_JOIN + 1 };
+	c = (struct weft_case){ .op = WEFT_OP_EXIT + 1 };
 	CHECK_RESULT(weft_select(&c, 1, WEFT_NOW), -EINVAL);
 	c.op = -1;
 	CHECK_RESULT(weft_select(&c, 1, WEFT_NOW), -EINVAL);

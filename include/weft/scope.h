@@ -10,11 +10,12 @@
  * Cancelling a scope, or meeting its deadline, makes every call that waits inside it fail with -ECANCELED: in the coroutines that
  * were put into it, in the one that opened it while it is open, and in the scopes inside it. That is sticky; weft_cause tells why.
  * Nothing is interrupted: a value that was handed over before the cancel is delivered. Plain locks (weft_mutex_lock) wait on.
- * Only weft_scope_go puts a coroutine into a scope; weft_go and weft_spawn never do. */
+ * Only weft_scope_go and weft_scope_spawn put a coroutine into a scope; weft_go and weft_spawn never do. */
 #ifndef WEFT_SCOPE_H
 #define WEFT_SCOPE_H
 
 #include "base.h"
+#include "co.h"
 #include "runtime.h"
 #include "time.h"
 
@@ -47,6 +48,12 @@ WEFT_API WEFT_NODISCARD int weft_scope_open(struct weft_scope *scope, const stru
  * the limit is reached; places go to those who wait for them in order of arrival. -ECANCELED the scope is cancelled, or the caller
  * while it waited; -EINVAL the scope is not open, or the caller is not inside it; -ENOMEM. */
 WEFT_API WEFT_NODISCARD int weft_scope_go(struct weft_scope *scope, weft_fn *fn, void *arg);
+
+/* The same with a handle, to join, watch or cancel this one alone, and attributes, as weft_spawn has it. The handle must be given
+ * to weft_join or weft_detach exactly once, before or after the scope is closed, which waits for the coroutine in any case. A
+ * shield keeps off it what is cancelled outside, but not a weft_cancel of itself. -EINVAL also for a daemon. */
+WEFT_API WEFT_NODISCARD int weft_scope_spawn(struct weft_scope *scope, struct weft_co **co, const struct weft_attr *attr,
+					     weft_fn *fn, void *arg);
 
 /* Cancels the scope; cause (negative) is what weft_cause gives inside, 0 means -ECANCELED. The first cause stays. From any thread
  * that knows the scope to be open. Never parks. */

@@ -8,6 +8,8 @@
  *   scope.h    coroutines that belong together: cancel, deadlines, limits
  *   chan.h     channels: values from one coroutine to another
  *   select.h   waiting for the first of several things
+ *   exits.h    hearing of the ends of coroutines
+ *   supervisor.h  coroutines that are started again when they fail
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -24,5 +26,6 @@
 #include "select.h"
 #include "net.h"
 #include "scope.h"
+#include "exits.h"
 
 #endif
