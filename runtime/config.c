@@ -1,6 +1,7 @@
 /* What the environment says. */
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ enum {
 	SPIN_US_MAX = 1000000,
 	WORKERS_DEFAULT = 512,
 	WORKERS_MAX = 1000000,
+	TRACE_MS_MAX = 86400000,
 };
 
 /* A whole decimal number with an optional K, M or G behind it (when units is true); false: it is none, or out of range. */
@@ -51,6 +53,23 @@ static long long from_env(const char *name, bool units, long long min, long long
 	return fallback;
 }
 
+/* What stands behind "key=" in the value of a variable, a list with commas. The fallback as above; an item of another key is
+ * reported. */
+static long long from_env_list(const char *name, const char *key, long long min, long long max, long long fallback)
+{
+	const char *text = getenv(name);
+	long long value = fallback;
+	char item[64];
+	while (text && *text) {
+		size_t n = strcspn(text, ","), length = strlen(key);
+		snprintf(item, sizeof item, "%.*s", (int)n, text);
+		text += n + (text[n] == ',');
+		if (strncmp(item, key, length) != 0 || item[length] != '=' || !parse(item + length + 1, false, min, max, &value))
+			wf_report("%s: \"%s\" is not %s=N with N from %lld to %lld; ignored", name, item, key, min, max);
+	}
+	return value;
+}
+
 static int default_maxprocs(void)
 {
 	int cpus = wf_os_cpu_count();
@@ -69,5 +88,6 @@ void weft_config_init(struct weft_config *config)
 		.handoff = from_env("WEFT_HANDOFF", false, 0, 1, 1) != 0,
 		.max_workers = (int)from_env("WEFT_MAX_WORKERS", false, 1, WORKERS_MAX, WORKERS_DEFAULT),
 		.watch_stack_overflow = true,
+		.trace_ns = from_env_list("WEFT_TRACE", "sched", 0, TRACE_MS_MAX, 0) * 1000000,
 	};
 }

@@ -38,6 +38,12 @@ enum wf_co_kind {
 	WF_CO_ESCAPED = 2, /* a handle was given out: its end takes the lock */
 };
 
+/* Why going on with it takes more than a switch. */
+enum wf_co_special {
+	WF_CO_FRESH = 1, /* it has no stack yet */
+	WF_CO_TIMED = 2, /* for the statistics: how long since runnable_at? */
+};
+
 /* Under the lock. */
 enum wf_co_flags {
 	WF_CO_DETACHED = 1, /* nobody joins it */
@@ -71,7 +77,7 @@ struct weft_co {
 	wf_word cancel;         /* 0, or the cause (a negative errno value) with which waiting calls fail from now on; sticky */
 	wf_u8 state;            /* enum wf_state; written by its owner, read by anybody */
 	unsigned char kind;     /* enum wf_co_kind */
-	unsigned char flags;    /* enum wf_co_flags; only for escaped ones */
+	unsigned char special;  /* enum wf_co_special; for whoever may run it next */
 	unsigned char stack_class;
 	int result;
 
@@ -87,7 +93,9 @@ struct weft_co {
 	/* Its life. */
 	wf_word id;      /* this and creator, name, state, wait.why: looked at by dumps at any time */
 	wf_word creator;
+	int64_t runnable_at; /* if TIMED */
 	struct wf_lock lock; /* guards flags, joiners, watchers, if escaped; the chain of scopes that it opened; own_cancel */
+	unsigned char flags; /* enum wf_co_flags; only for escaped ones */
 	struct wf_waitq joiners; /* who waits for its end: the joiner, and observers */
 	struct wf_list watchers; /* struct wf_watcher: told of its end; only of escaped ones */
 	struct wf_defer *defers;
@@ -105,6 +113,13 @@ static inline void wf_co_move(struct weft_co *co, enum wf_state to)
 	wf_co_move_checked(co, to);
 #endif
 	wf_u8_store(&co->state, (unsigned char)to); /* relaxed: for readers of dumps; the claim word orders what matters */
+}
+
+/* It becomes runnable now, and is one of those whose waiting for a processor is measured. Whoever may make it runnable. */
+static inline void wf_co_time(struct weft_co *co, int64_t now)
+{
+	co->special |= WF_CO_TIMED;
+	co->runnable_at = now;
 }
 
 /* ---- memory: type-stable slabs, freed with the runtime --------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 #include "debug.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -62,45 +61,4 @@ void weft_dump(int fd)
 	if (w || wf_load_acquire(&wf_up))
 		wf_co_each(dump_line, &fd);
 	wf_leave(w);
-}
-
-/* ---- statistics ---------------------------------------------------------------------------------------------------------- */
-
-static void add_proc(struct weft_stats *to, const struct wf_proc *p)
-{
-	const struct wf_proc_stats *s = &p->stats;
-	to->spawned += wf_load(&s->spawned);
-	to->ended += wf_load(&s->ended);
-	to->dispatches += wf_load(&s->dispatches);
-	to->parks += wf_load(&s->parks);
-	to->steals += wf_load(&s->steals);
-	to->stolen += wf_load(&s->stolen);
-	to->polls += wf_load(&s->polls);
-	to->budget_yields += wf_load(&s->budget_yields);
-	to->timers_fired += wf_load(&s->timers_fired);
-}
-
-static void sum_up(struct weft_stats *all)
-{
-	all->maxprocs = (int)wf_u32_load(&wf_rt.proc_count);
-	all->idle_procs = (int)wf_u32_load(&wf_rt.idle_count);
-	all->workers = (int)wf_u32_load(&wf_rt.worker_count);
-	all->spinning = (int)wf_u32_load(&wf_rt.spinning);
-	all->spawned = wf_load(&wf_rt.foreign_spawned);
-	all->wakes = wf_load(&wf_rt.wakes);
-	all->handoffs = wf_load(&wf_rt.handoffs);
-	all->stacks = wf_stack_made();
-	for (unsigned i = 0; i < wf_procs_made(); i++)
-		add_proc(all, wf_proc_at(i));
-}
-
-void weft_stats(struct weft_stats *stats)
-{
-	struct weft_stats all = {0};
-	struct wf_worker *w = wf_enter_here();
-	if (w || wf_load_acquire(&wf_up))
-		sum_up(&all);
-	wf_leave(w);
-	all.size = stats->size < sizeof all ? stats->size : sizeof all;
-	memcpy(stats, &all, all.size);
 }

@@ -1,4 +1,4 @@
-/* Rank 4. Reports: stack overflow, dumps, statistics. */
+/* Rank 4. Reports: stack overflow, dumps. */
 #ifndef WF_DEBUG_H
 #define WF_DEBUG_H
 

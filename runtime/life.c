@@ -6,7 +6,7 @@
 #include "park.h"
 
 enum {
-	ID_BATCH = 1024,
+	ID_BATCH = 128, /* and one in so many is measured (stats.h) */
 	DEFAULT_CLASS = UINT8_MAX, /* of stacks: the runtime's, once it is known to be up */
 };
 
@@ -14,7 +14,7 @@ static wf_word last_id;
 
 /* ---- making one ------------------------------------------------------------------------------------------------------ */
 
-static uint64_t new_id(struct wf_worker *w)
+static uint64_t new_id(struct wf_worker *w, struct weft_co *co)
 {
 	if (!w)
 		return wf_add(&last_id, 1) + 1; /* relaxed: only unique */
@@ -22,6 +22,7 @@ static uint64_t new_id(struct wf_worker *w)
 	if (wf_unlikely(p->id_next == p->id_end)) {
 		p->id_next = wf_add(&last_id, ID_BATCH) + 1;
 		p->id_end = p->id_next + ID_BATCH;
+		wf_co_time(co, wf_os_now());
 	}
 	return p->id_next++;
 }
@@ -78,7 +79,8 @@ static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *
 	co->kind = plan->kind;
 	co->flags = 0;
 	co->stack_class = plan->stack_class;
-	wf_store(&co->id, new_id(w)); /* relaxed, and the next: published with the coroutine; for dumps */
+	co->special = WF_CO_FRESH;
+	wf_store(&co->id, new_id(w, co)); /* relaxed, and the next: published with the coroutine; for dumps */
 	wf_store(&co->creator, w && w->co ? w->co->id : 0);
 	co->defers = NULL;
 	co->locals = NULL;

@@ -23,6 +23,7 @@
 #include "debug.h"
 #include "netpoll.h"
 #include "sched.h"
+#include "stats.h"
 #include "switch.h"
 
 enum {
@@ -39,6 +40,7 @@ static struct {
 	wf_u32 asleep;
 	wf_u32 stop;
 	wf_word deadline;
+	int64_t trace_at; /* when the next line of statistics is due; WF_TIME_NEVER: never */
 	int quiet;
 	bool hurry;      /* a blocked thread was found: there may be more */
 	struct {
@@ -207,17 +209,31 @@ static void enforce_deadline(int64_t now)
 	wf_os_exit_now(WEFT_STATUS_SHUTDOWN);
 }
 
+static void trace(int64_t now)
+{
+	if (now < monitor.trace_at)
+		return;
+	wf_trace(now);
+	monitor.trace_at = now + wf_rt.config.trace_ns;
+}
+
+/* How long a monitor that has nothing to look at may sleep; -1: for good. */
+static int64_t sleep_ns(int64_t now)
+{
+	int64_t until = (int64_t)wf_load(&monitor.deadline);
+	until = monitor.trace_at < until ? monitor.trace_at : until;
+	return until == WF_TIME_NEVER ? -1 : until > now ? until - now : SAMPLE_NS;
+}
+
 /* How long until the next look: for good only when nothing runs, and still nothing after saying so. */
 static int64_t pause_ns(int64_t now)
 {
-	int64_t deadline = (int64_t)wf_load(&monitor.deadline);
-	int64_t until_deadline = deadline == WF_TIME_NEVER ? -1 : deadline > now ? deadline - now : SAMPLE_NS;
 	monitor.quiet = anything_runs() ? 0 : monitor.quiet + 1;
 	if (monitor.quiet < QUIET_SAMPLES)
 		return monitor.hurry ? BLOCKED_NS : SAMPLE_NS;
 	wf_u32_store(&monitor.asleep, 1);
 	wf_fence_full(); /* pairs with the one in wf_monitor_notice */
-	return anything_runs() ? SAMPLE_NS : until_deadline;
+	return anything_runs() ? SAMPLE_NS : sleep_ns(now);
 }
 
 static void monitor_main(void *arg)
@@ -227,6 +243,7 @@ static void monitor_main(void *arg)
 		int64_t now = wf_os_now();
 		sample(now);
 		enforce_deadline(now);
+		trace(now);
 		doze(pause_ns(now));
 		wf_u32_store(&monitor.asleep, 0);
 	}
@@ -240,6 +257,8 @@ int wf_monitor_start(void)
 	wf_u32_store(&monitor.asleep, 0);
 	wf_store(&monitor.deadline, (uintptr_t)WF_TIME_NEVER);
 	monitor.quiet = 0;
+	monitor.trace_at = wf_rt.config.trace_ns > 0 ? wf_os_now() + wf_rt.config.trace_ns : WF_TIME_NEVER;
+	wf_trace_start();
 	return wf_os_thread_start(&monitor.thread, "weft-monitor", monitor_main, NULL);
 }
 

@@ -240,11 +240,11 @@ void wf_wake_slow(struct wf_worker *w, struct wf_wait *wait)
 void wf_wake_all(struct wf_worker *w, struct wf_list *list)
 {
 	struct wf_link *l;
-	bool former = w && w->batch;
+	unsigned char former = w ? w->how & WF_READY_BATCH : 0;
 	if (w && list->head.next != list->head.prev)
-		w->batch = true;
+		w->how |= WF_READY_BATCH;
 	while ((l = wf_list_pop(list)))
 		wf_wake(w, wf_container_of(l, struct wf_waiter, link)->wait);
 	if (w)
-		w->batch = former;
+		wf_batch_end(w, former);
 }

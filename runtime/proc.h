@@ -6,6 +6,7 @@
 #define WF_PROC_H
 
 #include <weft/runtime.h>
+#include <weft/stats.h>
 
 #include "coro.h"
 #include "ctx.h"
@@ -38,6 +39,7 @@ struct wf_proc_stats {
 	wf_word spawned, ended;             /* coroutines */
 	wf_word daemons_spawned, daemons_ended; /* of these, daemons */
 	wf_word dispatches, parks, steals, stolen, polls, budget_yields, timers_fired;
+	wf_word latency[WEFT_LATENCY_BUCKETS]; /* from runnable to running: stats.c */
 };
 
 struct wf_proc {
@@ -82,6 +84,11 @@ enum wf_request {
 	WF_REQUEST_TAKEN, /* the processor is gone, or the monitor is just about to look whether it may take it */
 };
 
+enum wf_ready_how {
+	WF_READY_BATCH = 1, /* one of many: to the ring, in order; else it is run next */
+	WF_READY_TIMED = 2, /* one of the next is to be measured (stats.h) */
+};
+
 typedef void wf_commit_fn(struct wf_worker *w, void *what);
 
 struct wf_worker {
@@ -94,7 +101,8 @@ struct wf_worker {
 	struct weft_co *co;   /* running; NULL in the scheduler */
 	int budget;           /* what the running coroutine may still spend (sched.h, WF_COST_...) */
 	struct weft_co *collected; /* made runnable by the poller while the worker had no processor; linked by next */
-	bool batch;           /* being handed many coroutines at once: they go to the ring in order, none is run next */
+	unsigned char how;    /* enum wf_ready_how: what wf_ready does */
+	unsigned char time_after; /* READY_TIMED: so many more, and then that one is measured */
 	bool spinning;        /* counted in rt.spinning */
 	wf_commit_fn *commit; /* what the arriving side does for the one that was left */
 	void *commit_arg;

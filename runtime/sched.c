@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "netpoll.h"
+#include "stats.h"
 #include "switch.h"
 
 enum {
@@ -16,6 +17,7 @@ enum {
 	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
 	PRIVATE_AGE_MAX = 4,  /* entries that may find private work waiting while a processor is idle */
 	GLOBAL_BATCH = 128,
+	TIME_SPREAD = 16,     /* which of the next that are made runnable is measured: one of so many */
 	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
 	PREFETCH_STACK = 3, /* ... and, once that is here, the top of the stack */
 };
@@ -55,11 +57,23 @@ static void coroutine_main(void *arg)
 	wf_co_finish(co, co->fn(co->arg));
 }
 
-void *wf_start_new(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
+static WF_COLD void measure(struct wf_worker *w, struct weft_co *co)
 {
-	bind_stack(w, to);
+	wf_count(&w->proc->stats.latency[wf_latency_bucket(wf_os_now() - co->runnable_at)]);
+}
+
+void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
+{
+	unsigned special = to->special;
+	to->special = 0;
+	if (wf_unlikely(special & WF_CO_TIMED))
+		measure(w, to);
+	if (special & WF_CO_FRESH)
+		bind_stack(w, to);
 	wf_co_move(to, WF_STATE_RUNNING);
 	wf_san_leave(from, &to->stack->fiber);
+	if (!(special & WF_CO_FRESH))
+		return wf_ctx_switch(save, wf_load_ptr(&to->sp), w); /* relaxed: published with the coroutine */
 	return wf_ctx_start(save, to->stack->top, w, coroutine_main);
 }
 
@@ -215,13 +229,24 @@ static void run_timers(struct wf_proc *p, int64_t now)
 		wf_count_by(&p->stats.timers_fired, (uintptr_t)fired);
 }
 
+/* For the statistics: the running coroutine, if it is about to yield, and one of those that are woken next. */
+static void have_some_timed(struct wf_worker *w, int64_t now)
+{
+	if (w->co && wf_u8_load(&w->co->state) == WF_STATE_RUNNING)
+		wf_co_time(w->co, now);
+	if (w->how & WF_READY_TIMED)
+		return;
+	w->how |= WF_READY_TIMED;
+	w->time_after = (unsigned char)(wf_proc_random(w->proc) % TIME_SPREAD);
+}
+
 void wf_look_around(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
 	int64_t now = wf_os_now();
-	bool former = w->batch;
 	pace(p, now);
-	w->batch = true;
+	have_some_timed(w, now);
+	unsigned char former = wf_batch_begin(w);
 	if (wf_u32_load(&wf_rt.global_count) != 0) { /* relaxed: looked at again before anybody sleeps */
 		struct weft_co *co = wf_global_take(w);
 		if (co)
@@ -233,7 +258,7 @@ void wf_look_around(struct wf_worker *w)
 		wf_count(&p->stats.polls);
 		wf_netpoll_wait(w, 0);
 	}
-	w->batch = former;
+	wf_batch_end(w, former);
 	make_public(w, p->fresh_count);
 	if (wf_unlikely(!wf_u32_load(&p->runq.shared)) && wf_u32_load(&wf_rt.proc_count) > 1)
 		wf_runq_share_owner(&p->runq);
@@ -269,6 +294,9 @@ void wf_ring_push(struct wf_worker *w, struct weft_co *co)
 /* Without a processor: a worker that comes out of the poller keeps it until it has one; a plain thread gives it to everybody. */
 static WF_COLD void ready_elsewhere(struct wf_worker *w, struct weft_co *co)
 {
+	static wf_u32 count;
+	if (wf_u32_add(&count, 1) % TIME_SPREAD == 0) /* relaxed: only to take one of many */
+		wf_co_time(co, wf_os_now());
 	if (w) {
 		co->next = w->collected;
 		w->collected = co;
@@ -278,21 +306,37 @@ static WF_COLD void ready_elsewhere(struct wf_worker *w, struct weft_co *co)
 	wf_wake_worker();
 }
 
+static inline void run_next(struct wf_worker *w, struct weft_co *co)
+{
+	struct wf_proc *p = w->proc;
+	struct weft_co *former = p->next;
+	p->next = co;
+	p->private_age = 0;
+	if (former)
+		wf_ring_push(w, former);
+}
+
+static WF_NOINLINE void ready_specially(struct wf_worker *w, struct weft_co *co)
+{
+	if (w->how & WF_READY_TIMED && w->time_after-- == 0) {
+		w->how &= (unsigned char)~WF_READY_TIMED;
+		wf_co_time(co, wf_os_now());
+	}
+	if (w->how & WF_READY_BATCH || wf_stress(4))
+		wf_ring_push(w, co);
+	else
+		run_next(w, co);
+}
+
 void wf_ready(struct wf_worker *w, struct weft_co *co)
 {
 	struct wf_proc *p = w ? w->proc : NULL;
-	if (wf_unlikely(!p)) {
+	if (wf_unlikely(!p))
 		ready_elsewhere(w, co);
-		return;
-	}
-	if (!w->batch && !wf_stress(4)) {
-		struct weft_co *former = p->next;
-		p->next = co;
-		p->private_age = 0;
-		co = former;
-	}
-	if (co)
-		wf_ring_push(w, co);
+	else if (wf_likely(w->how == 0 && !wf_stress(4)))
+		run_next(w, co);
+	else
+		ready_specially(w, co);
 }
 
 void wf_ready_new(struct wf_worker *w, struct weft_co *co)

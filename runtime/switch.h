@@ -12,8 +12,8 @@
 /* The coroutine to run next, NULL: none without a closer look (worker.c). Now and then it looks around first. */
 struct weft_co *wf_pick_next(struct wf_worker *w);
 
-/* Starts a coroutine that has never run: binds a stack to it. Returns as wf_ctx_switch does. */
-void *wf_start_new(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to);
+/* Goes to a coroutine that is special: binds a stack to a fresh one. Returns as wf_ctx_switch does. */
+void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to);
 
 /* What follows is inline because of what a processor does with returns: it predicts them by the calls that it has seen, and after a
  * switch those were made on another stack. Each frame between the switch and the user's code costs a misprediction (7 ns). */
@@ -38,8 +38,8 @@ static inline void *wf_jump(struct wf_worker *w, wf_word *save, struct wf_san_fi
 	}
 	w->co = to;
 	wf_count(&w->proc->stats.dispatches);
-	if (wf_unlikely(!to->stack))
-		return wf_start_new(w, save, from, to);
+	if (wf_unlikely(to->special != 0))
+		return wf_jump_special(w, save, from, to);
 	wf_co_move(to, WF_STATE_RUNNING);
 	wf_san_leave(from, &to->stack->fiber);
 	return wf_ctx_switch(save, wf_load_ptr(&to->sp), w); /* relaxed: published with the coroutine */
@@ -67,6 +67,19 @@ _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack);
 
 /* Runs co from the scheduler's context until the worker comes back to it. */
 void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co);
+
+/* Many coroutines are about to be made runnable at once: they go to the ring in order, none is run next. And back. */
+static inline unsigned char wf_batch_begin(struct wf_worker *w)
+{
+	unsigned char former = w->how & WF_READY_BATCH;
+	w->how |= WF_READY_BATCH;
+	return former;
+}
+
+static inline void wf_batch_end(struct wf_worker *w, unsigned char former)
+{
+	w->how = (unsigned char)((w->how & ~WF_READY_BATCH) | former);
+}
 
 /* Global queue, poller and timers, and whether others should be woken for what waits here. */
 void wf_look_around(struct wf_worker *w);

@@ -79,6 +79,7 @@ static void remove_locked(struct wf_timers *heap, struct wf_timer *t)
 		if (rest)
 			heap->root = meld(heap->root, rest);
 	}
+	wf_u32_store(&heap->size, wf_u32_load(&heap->size) - 1);
 	wf_store_release(&t->heap, 0); /* pairs with the acquire in wf_timer_disarm: from here on the timer is its owner's */
 }
 
@@ -89,6 +90,7 @@ bool wf_timer_arm(struct wf_timers *heap, struct wf_timer *timer)
 	timer->child = timer->next = timer->prev = NULL;
 	wf_lock(&heap->lock);
 	wf_store(&timer->heap, (uintptr_t)heap); /* relaxed: read again under the lock */
+	wf_u32_store(&heap->size, wf_u32_load(&heap->size) + 1);
 	heap->root = heap->root ? meld(heap->root, timer) : timer;
 	bool earliest = heap->root == timer;
 	if (earliest)
@@ -161,5 +163,6 @@ int wf_timers_check_locked(const struct wf_timers *heap)
 		if (t)
 			t = t->next;
 	}
+	wf_check(wf_u32_load(&heap->size) == (unsigned)count);
 	return count;
 }

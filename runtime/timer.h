@@ -32,6 +32,7 @@ struct wf_timer {
 struct wf_timers {
 	struct wf_lock lock;
 	struct wf_timer *root;
+	wf_u32 size;       /* written under the lock */
 	wf_word next_when; /* when the root is due, for looks without the lock; WF_TIME_NEVER: empty */
 };
 

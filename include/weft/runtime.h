@@ -21,28 +21,7 @@ struct weft_config {
 	int max_workers;   /* OS threads at most that hold or have held a processor; beyond, none is taken away (default 512).
 			      WEFT_MAX_WORKERS */
 	bool watch_stack_overflow; /* a SIGSEGV/SIGBUS handler names the coroutine whose stack ran out (default) */
-};
-
-/* Counters since the runtime started, summed over processors without stopping any: each is exact, but they were not read at
- * one instant. */
-struct weft_stats {
-	size_t size;              /* in: sizeof(struct weft_stats) */
-	int maxprocs;             /* processors */
-	int idle_procs;           /* of these, without a worker just now */
-	int workers;              /* OS threads that weft made and that are alive */
-	int spinning;             /* workers that are looking for work */
-	uint64_t spawned;         /* coroutines ever made */
-	uint64_t ended;           /* of these, ended */
-	uint64_t dispatches;      /* switches into a coroutine */
-	uint64_t parks;           /* waits that gave the processor up */
-	uint64_t steals;          /* batches taken from another processor */
-	uint64_t stolen;          /* coroutines in them */
-	uint64_t polls;           /* looks at the netpoller */
-	uint64_t wakes;           /* workers woken because work waited */
-	uint64_t budget_yields;   /* coroutines made to yield because they never waited */
-	uint64_t timers_fired;    /* deadlines and sleeps that came due */
-	uint64_t stacks;          /* stack slots made so far */
-	uint64_t handoffs;        /* processors taken from a worker that was away too long */
+	int64_t trace_ns;  /* a line of statistics on standard error this often; 0: none (default).  WEFT_TRACE=sched=1000, in ms */
 };
 
 WEFT_BEGIN
@@ -79,9 +58,6 @@ WEFT_API int weft_maxprocs(void);
  * next entry into the runtime; the call does not wait for that. From any thread or coroutine; never parks.
  * Returns the former number. -EINVAL: out of 1..WEFT_MAXPROCS_LIMIT, or not started; -ENOMEM. */
 WEFT_API WEFT_NODISCARD int weft_set_maxprocs(int n);
-
-/* Fills *stats as far as stats->size reaches. From anywhere; never parks; stops nothing. */
-WEFT_API void weft_stats(struct weft_stats *stats);
 
 /* Writes a line for every coroutine to fd: id, name, state, what it waits for and since when, and who made it. From any
  * thread or coroutine; stops nothing, so lines are not of one instant. Writes with write(2), which may block the thread. */

@@ -2,7 +2,7 @@
  *
  *   base.h     what every header uses: linkage, results
  *   time.h     one clock, absolute deadlines
- *   runtime.h  start, stop, processors, statistics
+ *   runtime.h  start, stop, processors
  *   co.h       coroutines: spawn, join, sleep, exit, local values
  *   sync.h     mutex, reader-writer mutex, condition, semaphore, wait group, once
  *   scope.h    coroutines that belong together: cancel, deadlines, limits
@@ -10,6 +10,7 @@
  *   select.h   waiting for the first of several things
  *   exits.h    hearing of the ends of coroutines
  *   supervisor.h  coroutines that are started again when they fail
+ *   stats.h    statistics
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -27,5 +28,6 @@
 #include "net.h"
 #include "scope.h"
 #include "exits.h"
+#include "stats.h"
 
 #endif
