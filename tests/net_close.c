@@ -16,7 +16,7 @@ CO_TEST(close_wakes_everybody)
 	int fds[2];
 	char c;
 	struct call readers[EACH], writers[EACH], watcher;
-	tcp_pair(fds);
+	unix_pair(fds, SOCK_STREAM);
 	fill(fds[0]);
 	for (int i = 0; i < EACH; i++) {
 		start_read(&readers[i], fds[0], &c, 1);
@@ -259,7 +259,7 @@ CO_TEST(adopt_of_a_known_number)
 	int fds[2], pair[2];
 	char c;
 	struct call reader, queued, writer;
-	tcp_pair(fds);
+	unix_pair(fds, SOCK_STREAM);
 	fill(fds[0]);
 	start_read(&reader, fds[0], &c, 1);
 	await_waiters(fds[0], WF_READ, 1, 0);

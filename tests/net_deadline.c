@@ -22,7 +22,7 @@ CO_TEST(pending_read)
 CO_TEST(pending_write)
 {
 	int fds[2];
-	tcp_pair(fds);
+	unix_pair(fds, SOCK_STREAM);
 	fill(fds[0]);
 	CHECK_RESULT(weft_set_deadline(fds[0], WEFT_WRITE, weft_after(WEFT_MS(20))), 0);
 	CHECK_RESULT(weft_write(fds[0], "x", 1), -ETIMEDOUT);

@@ -353,6 +353,36 @@ CO_TEST(reading_and_writing_do_not_wait_for_each_other)
 	close_pair(fds);
 }
 
+/* Who does not want to wait gets the system's answer, not what the poller has seen. */
+CO_TEST(dontwait_asks_the_system)
+{
+	static char buf[65536];
+	int fds[2];
+	char c;
+	struct iovec iov = { &c, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	unix_pair(fds, SOCK_STREAM);
+	for (int i = 0; i < 100; i++) {
+		CHECK_RESULT(weft_recv(fds[1], &c, 1, MSG_DONTWAIT), -EAGAIN);
+		CHECK_EQ(write(fds[0], "xy", 2), 2);
+		CHECK_EQ(weft_recv(fds[1], &c, 1, MSG_DONTWAIT), 1);
+		CHECK_EQ(weft_recvmsg(fds[1], &msg, MSG_DONTWAIT), 1);
+		CHECK_EQ(c, 'y');
+	}
+	for (int i = 0; i < 10; i++) {
+		size_t filled = fill(fds[0]), got = 0;
+		CHECK_RESULT(weft_sendmsg(fds[0], &msg, MSG_DONTWAIT), -EAGAIN);
+		while (got < filled) {
+			ssize_t n = read(fds[1], buf, sizeof buf);
+			CHECK_GT(n, 0);
+			got += (size_t)n;
+		}
+		CHECK_EQ(weft_sendmsg(fds[0], &msg, MSG_DONTWAIT), 1);
+		CHECK_EQ(weft_recv(fds[1], &c, 1, MSG_DONTWAIT), 1);
+	}
+	close_pair(fds);
+}
+
 /* A write that was stopped midway tells how far it came, and the next one why. */
 CO_TEST(error_after_a_short_count)
 {

@@ -34,7 +34,7 @@ void await_unknown(int fd);
 /* How many descriptors are in epoll sets of this process; 0 where the system does not tell. */
 int count_registered(void);
 
-/* Writes until no more goes in; returns how much went. */
+/* Writes to a unix socket until no more goes in; returns how much went. */
 size_t fill(int fd);
 
 /* Reads n bytes and drops them. */

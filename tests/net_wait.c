@@ -19,7 +19,7 @@ CO_TEST(cancel_of_each_wait)
 	char addr[64], c;
 	int listener = listen_somewhere(addr);
 	struct call reader, queued, writer, acceptor, watcher;
-	tcp_pair(fds);
+	unix_pair(fds, SOCK_STREAM);
 	fill(fds[0]);
 	start_read(&reader, fds[0], &c, 1);
 	await_waiters(fds[0], WF_READ, 1, 0);
@@ -218,7 +218,7 @@ CO_TEST(wait_for_a_known_one)
 	int fds[2];
 	char c;
 	struct call watcher, both, reader;
-	tcp_pair(fds);
+	unix_pair(fds, SOCK_STREAM);
 	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ, WEFT_NOW), -EAGAIN);
 	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ | WEFT_WRITE, WEFT_NOW), WEFT_WRITE);
 	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ, weft_after(WEFT_MS(5))), -ETIMEDOUT);

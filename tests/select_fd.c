@@ -194,7 +194,7 @@ CO_TEST(both_directions)
 	int fds[2];
 	struct weft_chan *ch = make_chan(0, 0);
 	struct select_call call;
-	tcp_pair(fds);
+	unix_pair(fds, SOCK_STREAM);
 	size_t filled = fill(fds[0]);
 	for (int i = 0; i < 2; i++) {
 		start_select(&call, ch, fds[0], WEFT_READ | WEFT_WRITE);
