@@ -131,10 +131,12 @@ static struct wf_proc *delist(struct wf_worker *w, bool look)
 
 static void sleep_in_poller(struct wf_worker *w)
 {
-	wf_store(&wf_rt.poll_until, (uintptr_t)wf_next_timer());
+	int64_t until = wf_next_timer();
+	wf_store(&wf_rt.poll_until, (uintptr_t)until);
 	/* pairs with those of wf_timer_armed and wake_poller_for_timers: they see poll_until, or we see the timer */
 	wf_fence_full();
-	wf_netpoll_wait(w, wf_time_left(wf_next_timer()));
+	int64_t next = wf_next_timer();
+	wf_netpoll_wait(w, wf_time_left(next < until ? next : until)); /* not longer than said: the first may be gone by now */
 	wf_store(&wf_rt.poll_until, 0); /* relaxed: nobody sleeps by it */
 }
 
