@@ -16,6 +16,9 @@ enum {
 	WORKERS_DEFAULT = 512,
 	WORKERS_MAX = 1000000,
 	TRACE_MS_MAX = 86400000,
+	HELPERS_DEFAULT = 256,
+	HELPER_IDLE_MS_DEFAULT = 10000,
+	HELPER_IDLE_MS_MAX = 1000000000,
 };
 
 /* A whole decimal number with an optional K, M or G behind it (when units is true); false: it is none, or out of range. */
@@ -87,6 +90,8 @@ void weft_config_init(struct weft_config *config)
 		.spin_ns = from_env("WEFT_SPIN_US", false, 0, SPIN_US_MAX, SPIN_US_DEFAULT) * 1000,
 		.handoff = from_env("WEFT_HANDOFF", false, 0, 1, 1) != 0,
 		.max_workers = (int)from_env("WEFT_MAX_WORKERS", false, 1, WORKERS_MAX, WORKERS_DEFAULT),
+		.max_helpers = (int)from_env("WEFT_MAX_HELPERS", false, 1, WORKERS_MAX, HELPERS_DEFAULT),
+		.helper_idle_ns = WEFT_MS(from_env("WEFT_HELPER_IDLE_MS", false, 0, HELPER_IDLE_MS_MAX, HELPER_IDLE_MS_DEFAULT)),
 		.watch_stack_overflow = true,
 		.trace_ns = from_env_list("WEFT_TRACE", "sched", 0, TRACE_MS_MAX, 0) * 1000000,
 	};

@@ -99,6 +99,7 @@ struct weft_co {
 	struct wf_waitq joiners; /* who waits for its end: the joiner, and observers */
 	struct wf_list watchers; /* struct wf_watcher: told of its end; only of escaped ones */
 	struct wf_defer *defers;
+	unsigned blocking;      /* weft_block_enter without exit */
 	void **locals;
 	wf_u8 name[WEFT_NAME_SIZE]; /* the last byte stays 0 */
 	struct wf_san_fiber fiber;

@@ -177,6 +177,15 @@ static void wake_poller_for_timers(void)
 		wf_netpoll_break();
 }
 
+void wf_look_again(void)
+{
+	wf_fence_full(); /* pairs with the producer's: it sees the idle processor, or we see its work */
+	if (work_waits())
+		wf_wake_worker();
+	else
+		wake_poller_for_timers();
+}
+
 /* What the poller made runnable while the worker had no processor goes to the one it has now, or to everybody. */
 static void place_collected(struct wf_worker *w)
 {

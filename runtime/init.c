@@ -14,7 +14,8 @@ static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER; /* one start or stop at
 
 static int check_config(const struct weft_config *c)
 {
-	if (c->size < sizeof *c || c->maxprocs < 1 || c->maxprocs > WEFT_MAXPROCS_LIMIT || c->spin_ns < 0 || c->max_workers < 1)
+	if (c->size < sizeof *c || c->maxprocs < 1 || c->maxprocs > WEFT_MAXPROCS_LIMIT || c->spin_ns < 0 || c->max_workers < 1 ||
+	    c->max_helpers < 1 || c->helper_idle_ns < 0)
 		return -EINVAL;
 	return wf_stack_class(c->stack_size);
 }
@@ -45,6 +46,7 @@ static int start_parts(void)
 		return result;
 	if ((result = wf_procs_set(wf_rt.config.maxprocs)) >= 0 && (result = wf_monitor_start()) == 0) {
 		wf_debug_start();
+		wf_helpers_start();
 		return 0;
 	}
 	wf_netpoll_stop();
@@ -110,6 +112,7 @@ static void turn_guests_out(void)
 
 static void stop_parts(void)
 {
+	wf_helpers_stop();
 	wf_monitor_stop();
 	wf_workers_stop();
 	wf_netpoll_stop();

@@ -83,6 +83,7 @@ static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *
 	wf_store(&co->id, new_id(w, co)); /* relaxed, and the next: published with the coroutine; for dumps */
 	wf_store(&co->creator, w && w->co ? w->co->id : 0);
 	co->defers = NULL;
+	co->blocking = 0;
 	co->locals = NULL;
 	wf_co_name(co, plan->name);
 	co->on_end = NULL;

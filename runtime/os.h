@@ -51,6 +51,7 @@ struct wf_os_thread {
 int wf_os_thread_start(struct wf_os_thread *thread, const char *name, void (*entry)(void *), void *arg);
 void wf_os_thread_join(struct wf_os_thread thread); /* (sleeps) */
 void wf_os_thread_detach(struct wf_os_thread thread);
+struct wf_os_thread wf_os_thread_self(void);
 int wf_os_thread_id(void); /* of the calling thread, for the next */
 
 /* Whether a thread of this process sleeps in the kernel just now; false where nobody can tell. About 10 us. */

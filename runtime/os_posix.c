@@ -83,6 +83,11 @@ void wf_os_thread_detach(struct wf_os_thread thread)
 	pthread_detach((pthread_t)thread.handle);
 }
 
+WF_OPAQUE struct wf_os_thread wf_os_thread_self(void)
+{
+	return (struct wf_os_thread){(uintptr_t)pthread_self()};
+}
+
 void wf_os_sched_yield(void)
 {
 	sched_yield();

@@ -204,6 +204,11 @@ void wf_procs_free(void);
 /* Coroutines alive: all, or all but daemons. Exact when it is 0 and nobody outside makes new ones. */
 uint64_t wf_live(bool with_daemons);
 
+/* offload.c: with the runtime helpers begin, and those that are idle end; how many there are. */
+void wf_helpers_start(void);
+void wf_helpers_stop(void);
+unsigned wf_helper_count(void);
+
 /* If weft_stop waits and its condition holds, wakes it. Cheap when nobody waits. */
 void wf_drain_check(void);
 

@@ -32,7 +32,8 @@ void wf_stats_sum(struct weft_stats *all)
 	all->maxprocs = (int)wf_u32_load(&wf_rt.proc_count);
 	all->idle_procs = (int)wf_u32_load(&wf_rt.idle_count);
 	all->workers = (int)wf_u32_load(&wf_rt.worker_count);
-	all->threads = all->workers + MONITOR;
+	all->helpers = (int)wf_helper_count();
+	all->threads = all->workers + all->helpers + MONITOR;
 	all->spinning = (int)wf_u32_load(&wf_rt.spinning);
 	all->live = wf_live(true);
 	all->spawned = wf_load(&wf_rt.foreign_spawned);

@@ -122,6 +122,13 @@ void wf_hold(struct wf_worker *w, struct wf_proc *p);
 /* Gives up the processor and sleeps until there is one and a reason to have it. False: the worker is to leave. */
 bool wf_sleep_for_proc(struct wf_worker *w);
 
+/* Gives the worker's processor to another one that is needed, or to the idle list. The worker is inside; afterwards it has
+ * none, and its next entry finds that out. */
+void wf_hand_over(struct wf_worker *w);
+
+/* A processor was put on the idle list: wakes whoever should know of its work and timers. */
+void wf_look_again(void);
+
 /* When the first timer of all is due. */
 int64_t wf_next_timer(void);
 

@@ -20,6 +20,8 @@ struct weft_config {
 	bool handoff;      /* take the processor from a coroutine that has not come back for 10 ms (default).  WEFT_HANDOFF=0 */
 	int max_workers;   /* OS threads at most that hold or have held a processor; beyond, none is taken away (default 512).
 			      WEFT_MAX_WORKERS */
+	int max_helpers;   /* OS threads at most for calls that block; more of them queue (default 256).  WEFT_MAX_HELPERS */
+	int64_t helper_idle_ns; /* how long a helper stays without work (default 10 s).  WEFT_HELPER_IDLE_MS */
 	bool watch_stack_overflow; /* a SIGSEGV/SIGBUS handler names the coroutine whose stack ran out (default) */
 	int64_t trace_ns;  /* a line of statistics on standard error this often; 0: none (default).  WEFT_TRACE=sched=1000, in ms */
 };

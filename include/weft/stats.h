@@ -25,12 +25,12 @@ struct weft_stats {
 	uint64_t budget_yields;   /* coroutines made to yield because they never waited */
 	uint64_t timers_fired;    /* deadlines and sleeps that came due */
 	uint64_t stacks;          /* stack slots made so far */
-	uint64_t handoffs;        /* processors taken from a worker that was away too long */
+	uint64_t handoffs;        /* processors taken from a worker that was away too long, or given up to block */
 	uint64_t live;            /* coroutines that have not ended */
 	uint64_t queued;          /* of these, runnable in a queue that others see */
 	uint64_t timers;          /* deadlines and sleeps that are set */
-	int threads;              /* OS threads that weft made and that are alive, the monitor's included */
-	int reserved;
+	int threads;              /* OS threads that weft made and that are alive: workers, helpers, the monitor */
+	int helpers;              /* those for calls that block (blocking.h), busy or not */
 
 	/* From being made runnable to running, of a sample: about one coroutine in 50 us on each processor, and one in 16 of those
 	 * that plain threads wake. latency[i] were below weft_latency_bound(i) and not below weft_latency_bound(i - 1). */

@@ -11,6 +11,7 @@
  *   exits.h    hearing of the ends of coroutines
  *   supervisor.h  coroutines that are started again when they fail
  *   stats.h    statistics
+ *   blocking.h calls that block: handing the processor over, helper threads
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -25,6 +26,7 @@
 #include "sync.h"
 #include "chan.h"
 #include "select.h"
+#include "blocking.h"
 #include "net.h"
 #include "scope.h"
 #include "exits.h"
