@@ -142,12 +142,14 @@ _Noreturn void wf_co_finish(struct weft_co *co, int result);
 /* Puts a coroutine where it belongs, before it runs. */
 typedef void wf_enrol_fn(struct weft_co *co, void *arg);
 
-/* Makes a detached coroutine; enrol may be NULL. 0 or as weft_go. The second is for code inside the runtime, a timer that fires. */
+/* Makes a detached coroutine; enrol may be NULL. 0 or as weft_go. */
 int wf_co_make(weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
-int wf_co_make_here(struct wf_worker *w, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
 
 /* weft_spawn, with the same. */
 int wf_co_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg);
+
+/* A detached daemon, for code inside the runtime, like a timer that fires; enrol gets arg; w as for wf_wake. */
+int wf_co_make_daemon(struct wf_worker *w, const char *name, weft_fn *fn, void *arg, wf_enrol_fn *enrol);
 
 void wf_co_name(struct weft_co *co, const char *name);
 

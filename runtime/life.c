@@ -70,7 +70,7 @@ struct plan {
 	void *enrol_arg;
 };
 
-static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *plan)
+static inline __attribute__((always_inline)) void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *plan)
 {
 	co->stack = NULL;
 	wf_store(&co->sp, 0);
@@ -98,8 +98,8 @@ static void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *
 		wf_cancel_mark(co);
 }
 
-/* Makes it, and runs it. */
-static int make_here(struct wf_worker *w, struct weft_co **out, struct plan *plan)
+/* Makes it; the caller has it run. */
+static inline __attribute__((always_inline)) int make_here(struct wf_worker *w, struct weft_co **out, struct plan *plan)
 {
 	if (!w && !wf_load_acquire(&wf_up)) /* pairs with the release in weft_start */
 		return -EINVAL;
@@ -114,32 +114,40 @@ static int make_here(struct wf_worker *w, struct weft_co **out, struct plan *pla
 		return -ENOMEM;
 	}
 	prepare(w, co, plan);
-	if (out)
-		*out = co;
+	*out = co;
 	count_spawn(w, plan->kind & WF_CO_DAEMON);
-	wf_ready_new(w, co);
 	return 0;
 }
 
 static int make(struct weft_co **out, struct plan *plan)
 {
 	struct wf_worker *w = wf_enter_here();
-	int result = make_here(w, out, plan);
+	struct weft_co *co;
+	int result = make_here(w, &co, plan);
+	if (result == 0) {
+		if (out)
+			*out = co;
+		wf_ready_new(w, co);
+	}
 	wf_leave(w);
 	return result;
 }
 
-int wf_co_make_here(struct wf_worker *w, weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg)
-{
-	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS, .enrol = enrol, .enrol_arg = enrol_arg};
-	return make_here(w, NULL, &plan);
-}
-
 int wf_co_make(weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg)
 {
-	struct wf_worker *w = wf_enter_here();
-	int result = wf_co_make_here(w, fn, arg, enrol, enrol_arg);
-	wf_leave(w);
+	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS, .enrol = enrol, .enrol_arg = enrol_arg};
+	return make(NULL, &plan);
+}
+
+WF_NOINLINE int wf_co_make_daemon(struct wf_worker *w, const char *name, weft_fn *fn, void *arg, wf_enrol_fn *enrol)
+{
+	struct plan plan = {.fn = fn, .arg = arg, .name = name, .kind = WF_CO_DAEMON, .stack_class = DEFAULT_CLASS};
+	struct weft_co *co;
+	plan.enrol = enrol;
+	plan.enrol_arg = arg;
+	int result = make_here(w, &co, &plan);
+	if (result == 0)
+		wf_ready(w, co); /* not as a child of what runs: what comes due together runs in its order */
 	return result;
 }
 

@@ -10,6 +10,7 @@
  *   select.h   waiting for the first of several things
  *   exits.h    hearing of the ends of coroutines
  *   supervisor.h  coroutines that are started again when they fail
+ *   timer.h    functions and channels whose time comes, once or again and again
  *   stats.h    statistics
  *   blocking.h calls that block: handing the processor over, helper threads
  *   net.h      sockets that park the coroutine, never the thread
@@ -31,5 +32,6 @@
 #include "scope.h"
 #include "exits.h"
 #include "stats.h"
+#include "timer.h"
 
 #endif
