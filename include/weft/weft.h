@@ -33,5 +33,6 @@
 #include "exits.h"
 #include "stats.h"
 #include "timer.h"
+#include "supervisor.h"
 
 #endif
