@@ -67,6 +67,16 @@ static struct wf_desc *find_or_make(int fd)
 	return wf_desc_find(fd);
 }
 
+int wf_netpoll_fd_of(uintptr_t object)
+{
+	for (int chunk = 0; chunk < WF_CHUNKS; chunk++) {
+		uintptr_t descs = wf_load_acquire(&wf_desc_chunks[chunk]); /* pairs with find_or_make */
+		if (descs && object >= descs && object - descs < chunk_bytes(chunk))
+			return wf_chunk_first(chunk) + (int)((object - descs) / sizeof(struct wf_desc));
+	}
+	return -1;
+}
+
 unsigned wf_desc_count(void)
 {
 	return wf_u32_load(&known); /* relaxed: a sleeper looks again when the poller is broken or an event comes */

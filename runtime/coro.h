@@ -76,7 +76,7 @@ struct weft_co {
 	void *arg;
 	wf_word cancel;         /* 0, or the cause (a negative errno value) with which waiting calls fail from now on; sticky */
 	wf_u8 state;            /* enum wf_state; written by its owner, read by anybody */
-	unsigned char kind;     /* enum wf_co_kind */
+	wf_u8 kind;             /* enum wf_co_kind; written once, read by anybody */
 	unsigned char special;  /* enum wf_co_special; for whoever may run it next */
 	unsigned char stack_class;
 	int result;

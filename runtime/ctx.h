@@ -13,4 +13,8 @@ void *wf_ctx_switch(wf_word *save, void *to, void *arg);
  * returns. It starts with the alignment of the ABI and ends every backtrace. */
 void *wf_ctx_start(wf_word *save, void *top, void *arg, void (*entry)(void *arg));
 
+/* Calls fn(arg), on the caller's stack, and has it look as if it was called from where the context with this stack pointer was
+ * left: a backtrace made in fn goes on there. That context is only read. */
+void wf_ctx_look(const void *sp, void (*fn)(void *arg), void *arg);
+
 #endif

@@ -1,6 +1,5 @@
 #include "debug.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -36,29 +35,4 @@ void wf_debug_stop(void)
 {
 	if (wf_rt.config.watch_stack_overflow)
 		wf_os_fault_remove();
-}
-
-/* ---- dump ---------------------------------------------------------------------------------------------------------------- */
-
-static void dump_line(struct weft_co *co, void *arg)
-{
-	char line[256], name[WEFT_NAME_SIZE];
-	enum wf_state state = wf_u8_load(&co->state);
-	bool waits = state == WF_STATE_PARKED || state == WF_STATE_PARKING;
-	for (size_t i = 0; i < sizeof name; i++)
-		name[i] = (char)wf_u8_load(&co->name[i]);
-	int n = snprintf(line, sizeof line, "coroutine %llu \"%s\" %s%s%s, made by %llu%s\n",
-			 (unsigned long long)wf_load(&co->id), name, wf_state_name(state), waits ? " for " : "",
-			 waits ? wf_reason_name(wf_u8_load(&co->wait.why)) : "", (unsigned long long)wf_load(&co->creator),
-			 wf_load(&co->cancel) ? ", cancelled" : "");
-	ssize_t ignored = write(*(int *)arg, line, (size_t)(n < (int)sizeof line ? n : (int)sizeof line - 1));
-	(void)ignored;
-}
-
-void weft_dump(int fd)
-{
-	struct wf_worker *w = wf_enter_here();
-	if (w || wf_load_acquire(&wf_up))
-		wf_co_each(dump_line, &fd);
-	wf_leave(w);
 }

@@ -76,7 +76,7 @@ static inline __attribute__((always_inline)) void prepare(struct wf_worker *w, s
 	wf_store(&co->sp, 0);
 	co->fn = plan->fn;
 	co->arg = plan->arg;
-	co->kind = plan->kind;
+	wf_u8_store(&co->kind, plan->kind); /* relaxed: for dumps; else read by those it was published to */
 	co->flags = 0;
 	co->stack_class = plan->stack_class;
 	co->special = WF_CO_FRESH;

@@ -17,10 +17,11 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <unistd.h>
 #include <weft/base.h>
 
 #include "check.h"
-#include "debug.h"
+#include "dump.h"
 #include "netpoll.h"
 #include "sched.h"
 #include "stats.h"
@@ -205,7 +206,7 @@ static void enforce_deadline(int64_t now)
 	if (now < deadline || wf_live(true) == 0)
 		return;
 	wf_report("shutdown: these coroutines are still alive at the deadline:");
-	weft_dump(2);
+	wf_dump(STDERR_FILENO, WF_DUMP_TEXT);
 	wf_os_exit_now(WEFT_STATUS_SHUTDOWN);
 }
 

@@ -23,6 +23,9 @@ void wf_netpoll_break(void);
 /* Whether any descriptor is registered: without one, nobody needs to look. */
 bool wf_netpoll_active(void);
 
+/* The descriptor that a wait with this object is about (wf_wait.object); -1: none. */
+int wf_netpoll_fd_of(uintptr_t object);
+
 /* ---- descriptors as cases of a select (net/watch.c) -------------------------------------------------------------------
  *
  *   begin    each, in the gate

@@ -77,6 +77,9 @@ void wf_os_unreserve(void *base, size_t size);
 void wf_os_discard(void *base, size_t size);
 size_t wf_os_page_size(void);
 
+/* Bytes from the lowest page between low and high that has memory behind it, to high. 0: none, or nobody can tell. */
+size_t wf_os_resident(const char *low, const char *high);
+
 /* How guards are made on this machine: probed once, by behaviour. */
 enum wf_guard_kind { WF_GUARD_LIGHT /* MADV_GUARD_INSTALL */, WF_GUARD_MPROTECT };
 enum wf_guard_kind wf_os_guard_kind(void);
@@ -108,6 +111,15 @@ void wf_os_altstack_leave(void *memory);
 /* Writes the call chain of the interrupted code to fd. */
 void wf_os_backtrace(int fd);
 void wf_os_backtrace_prepare(void); /* loads what the first backtrace would have to load */
+
+/* The return addresses of the call chain from the caller on, innermost first; how many. 0 where nothing can tell. */
+int wf_os_frames(void **frames, int max);
+
+/* What is at a code address: "module+0x12 function+0x3", as far as known. Takes locks of the loader. */
+void wf_os_describe_code(const void *address, char *text, size_t size);
+
+/* Writes it all, also to a descriptor that is not ready; a failure is nobody's business. (sleeps) */
+void wf_os_put(int fd, const char *text, size_t n);
 
 _Noreturn void wf_os_exit_now(int status); /* _exit(2) */
 

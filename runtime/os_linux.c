@@ -106,6 +106,25 @@ void wf_os_discard(void *base, size_t size)
 	madvise(base, size, MADV_DONTNEED);
 }
 
+size_t wf_os_resident(const char *low, const char *high)
+{
+	enum { PAGES = 256 };
+	unsigned char there[PAGES];
+	uintptr_t page = wf_os_page_size(), first = (uintptr_t)low & ~(page - 1), end = ((uintptr_t)high + page - 1) & ~(page - 1);
+	uintptr_t lowest = end;
+	for (uintptr_t at = end; at > first && at <= lowest;) { /* down, until a whole piece has none */
+		uintptr_t n = (at - first) / page < PAGES ? (at - first) / page : PAGES;
+		at -= n * page;
+		if (mincore((void *)at, n * page, there) != 0)
+			return 0;
+		for (uintptr_t i = n; i-- > 0;)
+			lowest = there[i] & 1 ? at + i * page : lowest;
+		if (lowest > at + n * page)
+			break;
+	}
+	return lowest < end ? (uintptr_t)high - lowest : 0;
+}
+
 /* Old kernels refuse the advice, and emulators may accept it and do nothing: only a guard that stops the kernel from reading
  * counts. */
 static bool guard_works(void)

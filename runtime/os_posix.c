@@ -1,11 +1,15 @@
 /* os.h for every POSIX system: clock, threads, faults. */
 #include "os.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -206,7 +210,19 @@ void wf_os_backtrace_prepare(void)
 	void *frame;
 	backtrace(&frame, 1);
 }
+
+int wf_os_frames(void **frames, int max)
+{
+	return backtrace(frames, max);
+}
 #else
+int wf_os_frames(void **frames, int max)
+{
+	(void)frames;
+	(void)max;
+	return 0;
+}
+
 void wf_os_backtrace(int fd)
 {
 	(void)fd;
@@ -216,6 +232,36 @@ void wf_os_backtrace_prepare(void)
 {
 }
 #endif
+
+void wf_os_describe_code(const void *address, char *text, size_t size)
+{
+	Dl_info info;
+	if (dladdr(address, &info) == 0 || !info.dli_fname) {
+		snprintf(text, size, "?");
+		return;
+	}
+	const char *slash = strrchr(info.dli_fname, '/');
+	int n = snprintf(text, size, "%s+%#lx", slash ? slash + 1 : info.dli_fname,
+			 (unsigned long)((const char *)address - (const char *)info.dli_fbase));
+	if (info.dli_sname && n > 0 && (size_t)n < size)
+		snprintf(text + n, size - (size_t)n, " %s+%#lx", info.dli_sname,
+			 (unsigned long)((const char *)address - (const char *)info.dli_saddr));
+}
+
+WF_OPAQUE void wf_os_put(int fd, const char *text, size_t n)
+{
+	while (n > 0) {
+		ssize_t done = write(fd, text, n);
+		if (done > 0) {
+			text += done;
+			n -= (size_t)done;
+		} else if (done == 0 || (errno != EINTR && errno != EAGAIN)) {
+			return;
+		} else if (errno == EAGAIN) {
+			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+		}
+	}
+}
 
 _Noreturn void wf_os_exit_now(int status)
 {

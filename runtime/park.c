@@ -103,22 +103,41 @@ static void arm_deadline(struct wf_worker *w, struct wf_wait *wait, int64_t dead
 		wf_timer_armed(w, deadline);
 }
 
-/* What the arriving side does for a coroutine that was left: from now on it may be made runnable by its waker; if it was woken
- * already, that is done here (wait.h has the table). */
-void wf_park_commit(struct wf_worker *w, void *arg)
+/* The context can be used from now on: who is parked may be made runnable by its waker; if it was woken already, that is done here
+ * (wait.h has the table). */
+static inline void settle(struct wf_worker *w, struct wf_wait *wait)
 {
-	struct wf_wait *wait = arg;
-	struct weft_co *co = wait->co;
 	uintptr_t ticket = wf_wait_ticket(wait);
-	wf_co_move(co, WF_STATE_PARKED);
 	/* release: the context; pairs with wf_claim */
 	if (wf_likely(wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED)))
 		return;
 	if (wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) /* release: the context; pairs with wf_wake */
 		return;
 	wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
-	wf_co_move(co, WF_STATE_RUNNABLE);
-	wf_ready(w, co);
+	wf_co_move(wait->co, WF_STATE_RUNNABLE);
+	wf_ready(w, wait->co);
+}
+
+/* What the arriving side does for a coroutine that was left. */
+void wf_park_commit(struct wf_worker *w, void *arg)
+{
+	struct wf_wait *wait = arg;
+	wf_co_move(wait->co, WF_STATE_PARKED);
+	settle(w, wait);
+}
+
+bool wf_look_begin(struct weft_co *co)
+{
+	uintptr_t now = wf_load(&co->wait.claim); /* relaxed: confirmed by the CAS */
+	if ((now & WF_PHASE_MASK) != WF_PARKED)
+		return false;
+	/* acquire: the context; pairs with settle */
+	return wf_cas_full(&co->wait.claim, now, (now & ~WF_PHASE_MASK) | WF_PARKING);
+}
+
+void wf_look_end(struct weft_co *co)
+{
+	settle(NULL, &co->wait);
 }
 
 static int sleep_until_woken(struct wf_wait *wait, uintptr_t ticket, int64_t deadline)
@@ -167,6 +186,7 @@ int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, e
 	}
 	if (deadline != WF_TIME_NEVER)
 		arm_deadline(w, wait, deadline);
+	wf_store(&wait->since, (uintptr_t)w->proc->looked_at); /* relaxed, for dumps; wf_look_around may know it better */
 	wf_co_move(wait->co, WF_STATE_PARKING);
 	wf_count(&w->proc->stats.parks);
 	return WF_PARK_SWITCH;

@@ -139,6 +139,13 @@ static inline void wf_wake(struct wf_worker *w, struct wf_wait *wait)
  * alone is woken as wf_wake does. */
 void wf_wake_all(struct wf_worker *w, struct wf_list *list);
 
+/* ---- whoever looks on ---------------------------------------------------------------------------------------------- */
+
+/* If co is parked, keeps it from going on, so that its stack can be read; a wake that comes meanwhile is carried out by
+ * wf_look_end, soon after. Nothing in between may wait. Without a processor; wf_look_end may wake a worker. */
+bool wf_look_begin(struct weft_co *co);
+void wf_look_end(struct weft_co *co);
+
 /* Whether the caller must not wait any more: 0 or -ECANCELED. w NULL: 0. */
 static inline int wf_cancelled(const struct wf_worker *w)
 {

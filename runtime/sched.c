@@ -229,11 +229,15 @@ static void run_timers(struct wf_proc *p, int64_t now)
 		wf_count_by(&p->stats.timers_fired, (uintptr_t)fired);
 }
 
-/* For the statistics: the running coroutine, if it is about to yield, and one of those that are woken next. */
+/* For the statistics: the running coroutine, if it is about to yield, and one of those that are woken next. And for dumps: since
+ * when it is parked, if it is about to. */
 static void have_some_timed(struct wf_worker *w, int64_t now)
 {
-	if (w->co && wf_u8_load(&w->co->state) == WF_STATE_RUNNING)
+	enum wf_state state = w->co ? (enum wf_state)wf_u8_load(&w->co->state) : WF_STATE_FREE;
+	if (state == WF_STATE_RUNNING)
 		wf_co_time(w->co, now);
+	else if (state == WF_STATE_PARKING)
+		wf_store(&w->co->wait.since, (uintptr_t)now);
 	if (w->how & WF_READY_TIMED)
 		return;
 	w->how |= WF_READY_TIMED;

@@ -10,13 +10,16 @@
  *   phase    context   who may move it        to
  *   IDLE     -         the owner              PARKING, with the next sequence number        wf_wait_begin
  *   PARKING  not yet   a waker                EARLY                                         wf_claim
- *                      the arriving side      PARKED                                        wf_wait_commit
+ *                      the arriving side      PARKED                                        wf_park_commit
  *   PARKED   saved     a waker                CLAIMED                                       wf_claim
+ *                      who looks at the stack PARKING: as if it were not saved yet          wf_look_begin
  *   CLAIMED  saved     that waker             makes it runnable                             wf_wake
  *   EARLY    not yet   that waker             WOKEN                                         wf_wake
- *                      the arriving side      SAVED                                         wf_wait_commit
- *   WOKEN    not yet   the arriving side      makes it runnable                             wf_wait_commit
+ *                      the arriving side      SAVED                                         wf_park_commit
+ *   WOKEN    not yet   the arriving side      makes it runnable                             wf_park_commit
  *   SAVED    saved     that waker             makes it runnable                             wf_wake
+ *
+ * Whoever looks at the stack of a parked one stands in for the arriving side until it has finished: wf_look_end.
  *
  * Between claim and wake the waker owns the waiter: it may write what the waiter waits for (an element, a result) into the
  * waiter's stack, and must let go of the object before it wakes (its last touch of the object precedes the wake). */
@@ -69,6 +72,7 @@ struct wf_wait {
 	wf_u8 why;            /* enum wf_reason; relaxed readers */
 	wf_word cancel_ticket; /* the wait that a cancel may end; an older one is stale and does no harm */
 	wf_word object;       /* what it waits for: its address, for dumps */
+	wf_word since;        /* a little before it parked; ns, for dumps */
 	struct wf_timer timer; /* the deadline */
 };
 

@@ -344,7 +344,7 @@ static void find_line(const char *text, const char *name, char *line, size_t siz
 
 static void check_line(const char *text, const char *name, uint64_t id, const char *what)
 {
-	char line[256], number[64], maker[64];
+	char line[512], number[64], maker[64];
 	find_line(text, name, line, sizeof line);
 	snprintf(number, sizeof number, "coroutine %llu ", (unsigned long long)id);
 	snprintf(maker, sizeof maker, "made by %llu", (unsigned long long)weft_self());
@@ -379,7 +379,7 @@ CO_TEST(dump_tells_who_waits_for_what)
 	check_line(text, "sleeper", weft_id(sleeper), "parked for sleep");
 	check_line(text, "joiner", weft_id(joiner), "parked for join");
 	check_line(text, "waiter", weft_id(waiter), "");
-	CHECK_EQ(occurrences(text, "\n"), 4);
+	CHECK_EQ(occurrences(text, ", made by "), 4);
 	CHECK_EQ(occurrences(text, "gone"), 0);
 	CHECK_RESULT(weft_cancel(sleeper), 0);
 	CHECK_RESULT(join_co(sleeper), -ECANCELED);

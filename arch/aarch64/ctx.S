@@ -113,6 +113,53 @@ SYM(wf_ctx_start):
 	.cfi_endproc
 	SIZE(wf_ctx_start)
 
+/* void wf_ctx_look(const void *sp x0, void (*fn)(void *) x1, void *arg x2)
+ * Stays on the caller's stack; the frame that it describes to unwinders is the one at sp. */
+	.globl	SYM(wf_ctx_look)
+	HIDDEN(wf_ctx_look)
+	TYPE(wf_ctx_look)
+	.p2align 4
+SYM(wf_ctx_look):
+	.cfi_startproc
+	hint	#25			/* paciasp */
+	.cfi_negate_ra_state
+	stp	x29, x30, [sp, #-32]!
+	.cfi_adjust_cfa_offset 32
+	.cfi_rel_offset x29, 0
+	.cfi_rel_offset x30, 8
+	str	x19, [sp, #16]
+	.cfi_rel_offset x19, 16
+	mov	x29, sp
+	mov	x19, x0
+	mov	x0, x2
+	.cfi_remember_state
+	.cfi_def_cfa x19, WF_CTX_SIZE
+	.cfi_rel_offset x19, WF_CTX_X19
+	.cfi_rel_offset x20, WF_CTX_X19 + 8
+	.cfi_rel_offset x21, WF_CTX_X21
+	.cfi_rel_offset x22, WF_CTX_X21 + 8
+	.cfi_rel_offset x23, WF_CTX_X23
+	.cfi_rel_offset x24, WF_CTX_X23 + 8
+	.cfi_rel_offset x25, WF_CTX_X25
+	.cfi_rel_offset x26, WF_CTX_X25 + 8
+	.cfi_rel_offset x27, WF_CTX_X27
+	.cfi_rel_offset x28, WF_CTX_X27 + 8
+	.cfi_rel_offset x29, WF_CTX_FP
+	.cfi_rel_offset x30, WF_CTX_PC
+	blr	x1
+	.cfi_restore_state
+	ldr	x19, [sp, #16]
+	.cfi_restore x19
+	ldp	x29, x30, [sp], #32
+	.cfi_adjust_cfa_offset -32
+	.cfi_restore x29
+	.cfi_restore x30
+	hint	#29			/* autiasp */
+	.cfi_negate_ra_state
+	ret
+	.cfi_endproc
+	SIZE(wf_ctx_look)
+
 #ifdef __ELF__
 	.section .note.GNU-stack, "", %progbits
 

@@ -98,6 +98,37 @@ SYM(wf_ctx_start):
 	.cfi_endproc
 	SIZE(wf_ctx_start)
 
+/* void wf_ctx_look(const void *sp rdi, void (*fn)(void *) rsi, void *arg rdx)
+ * Stays on the caller's stack; the frame that it describes to unwinders is the one at sp. */
+	.globl	SYM(wf_ctx_look)
+	HIDDEN(wf_ctx_look)
+	TYPE(wf_ctx_look)
+	.p2align 4
+SYM(wf_ctx_look):
+	.cfi_startproc
+	endbr64
+	pushq	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset rbx, 0
+	movq	%rdi, %rbx
+	movq	%rdx, %rdi
+	.cfi_remember_state
+	.cfi_def_cfa rbx, WF_CTX_SIZE
+	.cfi_rel_offset r12, WF_CTX_R12
+	.cfi_rel_offset r13, WF_CTX_R13
+	.cfi_rel_offset r14, WF_CTX_R14
+	.cfi_rel_offset r15, WF_CTX_R15
+	.cfi_rel_offset rbx, WF_CTX_RBX
+	.cfi_rel_offset rbp, WF_CTX_RBP
+	call	*%rsi
+	.cfi_restore_state
+	popq	%rbx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore rbx
+	ret
+	.cfi_endproc
+	SIZE(wf_ctx_look)
+
 #ifdef __ELF__
 	.section .note.GNU-stack, "", @progbits
 

@@ -61,10 +61,6 @@ WEFT_API int weft_maxprocs(void);
  * Returns the former number. -EINVAL: out of 1..WEFT_MAXPROCS_LIMIT, or not started; -ENOMEM. */
 WEFT_API WEFT_NODISCARD int weft_set_maxprocs(int n);
 
-/* Writes a line for every coroutine to fd: id, name, state, what it waits for and since when, and who made it. From any
- * thread or coroutine; stops nothing, so lines are not of one instant. Writes with write(2), which may block the thread. */
-WEFT_API void weft_dump(int fd);
-
 WEFT_END
 
 #endif

@@ -13,6 +13,7 @@
  *   timer.h    functions and channels whose time comes, once or again and again
  *   stats.h    statistics
  *   blocking.h calls that block: handing the processor over, helper threads
+ *   debug.h    what every coroutine does, waits for, and where
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -34,5 +35,6 @@
 #include "stats.h"
 #include "timer.h"
 #include "supervisor.h"
+#include "debug.h"
 
 #endif

@@ -6,6 +6,8 @@
  * still writes to the stack of the waiter; a queue entry is not touched after its stack frame is gone; a stale ticket ends
  * nothing; no value is lost or doubled by a hand-over that comes too late; every wait that was claimed goes on, and all end.
  *
+ *   OK_LOOKED_AT       one coroutine, and somebody looks at its stack while it is parked (dump.c): whoever does acts as an
+ *                      arriving side that comes late
  *   OK_ONE_WAITER      one coroutine with more waits in a row, instead of two
  *   BUG_EARLY          the waker takes EARLY for CLAIMED: makes it runnable at once
  *   BUG_PLAIN_COMMIT   the arriving side stores PARKED instead of comparing
@@ -13,13 +15,22 @@
  *   BUG_NO_RETRY       a claim that meets the commit (PARKING became PARKED under it) gives up
  *   BUG_WAKE_FIRST     the waker wakes before it has handed over the data
  *   BUG_LEAVE_QUEUED   a wait that timed out does not take its entry out of the queue
- *   BUG_LATE_COPY      the timer is marked as fired before its ticket is copied */
+ *   BUG_LATE_COPY      the timer is marked as fired before its ticket is copied
+ *   BUG_LOOK_UNCLAIMED whoever looks does not claim
+ *   BUG_LOOK_STORES    whoever looks stores PARKED when it is done instead of comparing */
+#if defined(OK_LOOKED_AT) || defined(BUG_LOOK_UNCLAIMED) || defined(BUG_LOOK_STORES)
+#define LOOKERS 1
+#define WAITERS 1
+#define WAITS(c) 2
+#else
+#define LOOKERS 0
 #ifdef OK_ONE_WAITER
 #define WAITERS 1
 #define WAITS(c) 3
 #else
 #define WAITERS 2
 #define WAITS(c) (2 - (c))
+#endif
 #endif
 #define WORKERS 2
 #define ITEMS 2
@@ -140,15 +151,10 @@ inline wake(c)
 
 /* ---- the waiter's side ---- */
 
-/* Leaves c with its wait begun; the arriving side commits. */
-inline switch_and_commit(c)
+/* The context of c can be used from now on. */
+inline settle(c)
 {
-	atomic { ticket = TICKET(claim[c]); saved[c] = true }
 	atomic {
-#ifdef BUG_PLAIN_COMMIT
-		claim[c] = ticket | PARKED
-	}
-#else
 		committed = claim[c] == (ticket | PARKING);
 		if
 		:: committed -> claim[c] = ticket | PARKED
@@ -171,9 +177,20 @@ inline switch_and_commit(c)
 		assert(claim[c] == (ticket | WOKEN));
 		make_runnable(c)
 	fi;
-#endif
 	ticket = 0;
 	committed = false
+}
+
+/* Leaves c with its wait begun; the arriving side commits. */
+inline switch_and_commit(c)
+{
+	atomic { ticket = TICKET(claim[c]); saved[c] = true }
+#ifdef BUG_PLAIN_COMMIT
+	claim[c] = ticket | PARKED;
+	ticket = 0
+#else
+	settle(c)
+#endif
 }
 
 inline begin_wait(c)
@@ -366,6 +383,31 @@ end:	do
 	od
 }
 
+/* Keeps a parked one from going on, reads its stack, and lets go of it. */
+proctype looker()
+{
+	byte c, ticket, wait;
+	bool committed;
+	atomic {
+		if
+		:: (claim[c] & 7) == PARKED ->
+			ticket = TICKET(claim[c]);
+			wait = waits[c];
+#ifndef BUG_LOOK_UNCLAIMED
+			claim[c] = ticket | PARKING
+#endif
+		:: else -> goto done
+		fi
+	}
+	assert(saved[c] && runnable[c] == 0 && in_park[c] && waits[c] == wait);
+#ifdef BUG_LOOK_STORES
+	claim[c] = ticket | PARKED
+#elif !defined(BUG_LOOK_UNCLAIMED)
+	settle(c)
+#endif
+done:	skip
+}
+
 init {
 	byte i;
 	atomic {
@@ -379,6 +421,9 @@ init {
 		:: else -> break
 		od;
 		run timers();
+#if LOOKERS
+		run looker();
+#endif
 		run producer()
 	}
 	/* every wait ends, and every value is somewhere */
