@@ -1,8 +1,9 @@
-/* Every millisecond while any processor runs, the monitor looks for what waits although a processor is idle: a ring whose owner
+/* While any processor runs, the monitor looks every millisecond for what waits although a processor is idle: a ring whose owner
  * does not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. A processor whose
  * coroutine has not come back for SLICE_NS is taken from its worker, if something waits for it, and given to another one; the
- * worker keeps its thread and its coroutine, and finds out at its next entry. While nothing runs the monitor sleeps for good:
- * an idle program has no periodic wake.
+ * worker keeps its thread and its coroutine, and finds out at its next entry. After CALM_SAMPLES looks in a row that found nothing
+ * waiting and everybody getting on, looks become rarer. While nothing runs the monitor sleeps for good: an idle program has no
+ * periodic wake. It also gives back the memory of stacks that nobody needs any more.
  *
  *   worker (sched.h)                             monitor, under rt.lock
  *   enter: 1 inside = 1                          1 request = TAKEN
@@ -28,8 +29,10 @@
 #include "switch.h"
 
 enum {
-	SAMPLE_NS = 1000000,
-	QUIET_SAMPLES = 20, /* with no processor running, before it sleeps: a wake costs more than a few samples */
+	SAMPLE_NS = 1000000, /* between two looks; doubled ... */
+	CALM_SAMPLES = 16,   /* ... after so many with nothing waiting, ... */
+	DOUBLINGS = 2,       /* ... so often */
+	QUIET_NS = 10000000, /* with no processor running, before it sleeps: a wake costs more than a few looks */
 	STALE_NS = 1000000, /* a poller not looked at for so long */
 	SLICE_NS = 10000000, /* a processor is taken from a coroutine that has not come back for so long, ... */
 	BLOCKED_NS = 100000, /* ... or, if its thread sleeps in the kernel, for so long; the pause after such a one */
@@ -41,8 +44,10 @@ static struct {
 	wf_u32 asleep;
 	wf_u32 stop;
 	wf_word deadline;
+	int64_t trim_at;
 	int64_t trace_at; /* when the next line of statistics is due; WF_TIME_NEVER: never */
-	int quiet;
+	int calm;        /* looks in a row at which nothing had to wait, as far as they count */
+	int64_t quiet_since; /* nothing has run since; 0: something has */
 	bool hurry;      /* a blocked thread was found: there may be more */
 	struct {
 		uint64_t dispatches; /* at the last sample */
@@ -51,6 +56,8 @@ static struct {
 		bool alone;          /* nothing private waits behind it: found out by taking the processor */
 	} seen[WEFT_MAXPROCS_LIMIT];
 } monitor;
+
+int64_t wf_monitor_trim_ns = 2000000000;
 
 static void wake(void)
 {
@@ -170,6 +177,7 @@ static bool is_due_locked(const struct wf_proc *p, int64_t stuck, bool wanted, b
 	return *asleep || (stuck >= SLICE_NS && (wanted || !monitor.seen[p->index].alone));
 }
 
+/* Returns whether a worker should be woken for what waits behind a busy one. */
 static bool help(struct wf_proc *p, int64_t now)
 {
 	bool take = false, asleep;
@@ -183,6 +191,8 @@ static bool help(struct wf_proc *p, int64_t now)
 		monitor.seen[p->index].since = now;
 		monitor.hurry = monitor.hurry || asleep;
 	}
+	if (take || behind || (stuck > 0 && !monitor.seen[p->index].alone))
+		monitor.calm = 0;
 	wf_unlock(&wf_rt.lock);
 	if (take)
 		wf_worker_hand(p);
@@ -193,11 +203,15 @@ static void sample(int64_t now)
 {
 	bool wanted = work_for_anybody(now);
 	monitor.hurry = false;
+	if (monitor.calm < DOUBLINGS * CALM_SAMPLES)
+		monitor.calm++;
 	unsigned made = wf_procs_made();
 	for (unsigned i = 0; i < made; i++)
 		wanted = help(wf_proc_at(i), now) || wanted;
-	if (wanted)
+	if (wanted) {
+		monitor.calm = 0;
 		wf_wake_worker();
+	}
 }
 
 static void enforce_deadline(int64_t now)
@@ -218,20 +232,31 @@ static void trace(int64_t now)
 	monitor.trace_at = now + wf_rt.config.trace_ns;
 }
 
+/* A round begins now and then, and goes on look by look. */
+static void trim(int64_t now)
+{
+	if (now >= monitor.trim_at && !wf_stack_trim())
+		monitor.trim_at = now + wf_monitor_trim_ns;
+}
+
 /* How long a monitor that has nothing to look at may sleep; -1: for good. */
 static int64_t sleep_ns(int64_t now)
 {
 	int64_t until = (int64_t)wf_load(&monitor.deadline);
 	until = monitor.trace_at < until ? monitor.trace_at : until;
+	until = monitor.trim_at < until && wf_stack_trimmable() ? monitor.trim_at : until;
 	return until == WF_TIME_NEVER ? -1 : until > now ? until - now : SAMPLE_NS;
 }
 
 /* How long until the next look: for good only when nothing runs, and still nothing after saying so. */
 static int64_t pause_ns(int64_t now)
 {
-	monitor.quiet = anything_runs() ? 0 : monitor.quiet + 1;
-	if (monitor.quiet < QUIET_SAMPLES)
-		return monitor.hurry ? BLOCKED_NS : SAMPLE_NS;
+	if (anything_runs())
+		monitor.quiet_since = 0;
+	else if (!monitor.quiet_since)
+		monitor.quiet_since = now;
+	if (!monitor.quiet_since || now - monitor.quiet_since < QUIET_NS)
+		return monitor.hurry ? BLOCKED_NS : SAMPLE_NS << monitor.calm / CALM_SAMPLES;
 	wf_u32_store(&monitor.asleep, 1);
 	wf_fence_full(); /* pairs with the one in wf_monitor_notice */
 	return anything_runs() ? SAMPLE_NS : sleep_ns(now);
@@ -245,6 +270,7 @@ static void monitor_main(void *arg)
 		sample(now);
 		enforce_deadline(now);
 		trace(now);
+		trim(now);
 		doze(pause_ns(now));
 		wf_u32_store(&monitor.asleep, 0);
 	}
@@ -257,7 +283,8 @@ int wf_monitor_start(void)
 	wf_u32_store(&monitor.stop, 0);
 	wf_u32_store(&monitor.asleep, 0);
 	wf_store(&monitor.deadline, (uintptr_t)WF_TIME_NEVER);
-	monitor.quiet = 0;
+	monitor.quiet_since = monitor.calm = 0;
+	monitor.trim_at = wf_os_now() + wf_monitor_trim_ns;
 	monitor.trace_at = wf_rt.config.trace_ns > 0 ? wf_os_now() + wf_rt.config.trace_ns : WF_TIME_NEVER;
 	wf_trace_start();
 	return wf_os_thread_start(&monitor.thread, "weft-monitor", monitor_main, NULL);

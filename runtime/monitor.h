@@ -7,6 +7,9 @@
 int wf_monitor_start(void);
 void wf_monitor_stop(void);
 
+/* How long a stack is free before its memory goes back to the system, at least; changed by tests only. */
+extern int64_t wf_monitor_trim_ns;
+
 /* weft_shutdown's deadline: whoever lives then is named, and the process exits. The earliest one set holds. */
 void wf_monitor_set_deadline(weft_time deadline);
 

@@ -101,9 +101,37 @@ void wf_os_unreserve(void *base, size_t size)
 	munmap(base, size);
 }
 
-void wf_os_discard(void *base, size_t size)
+enum { ADVICE_BATCH = 512 };
+
+/* One system call for many ranges: 0.5 us for a guard instead of 0.8. False where advice on oneself by this call is not allowed. */
+static bool advise_many(const struct iovec *vec, size_t count, int advice)
 {
-	madvise(base, size, MADV_DONTNEED);
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++)
+		size += vec[i].iov_len;
+	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (self < 0)
+		return false;
+	bool done = syscall(SYS_process_madvise, self, vec, count, advice, 0) == (long)size;
+	close(self);
+	return done;
+}
+
+void wf_os_discard(char *const *base, size_t count, size_t size)
+{
+	enum { BATCH = 64 };
+	static wf_u32 refused;
+	struct iovec vec[BATCH];
+	for (size_t n; count > 0; base += n, count -= n) {
+		n = count < BATCH ? count : BATCH;
+		for (size_t i = 0; i < n; i++)
+			vec[i] = (struct iovec){base[i], size};
+		if (n > 1 && !wf_u32_load(&refused) && advise_many(vec, n, MADV_DONTNEED))
+			continue;
+		wf_u32_store(&refused, n > 1);
+		for (size_t i = 0; i < n; i++)
+			madvise(base[i], size, MADV_DONTNEED);
+	}
 }
 
 size_t wf_os_resident(const char *low, const char *high)
@@ -171,31 +199,18 @@ size_t wf_os_guards_max(void)
 	return mappings > MAPPINGS_OF_OTHERS ? (size_t)(mappings - MAPPINGS_OF_OTHERS) / 2 : 0; /* each splits a mapping in three */
 }
 
-enum { GUARD_BATCH = 512 };
-
-/* One system call for many guards: 0.5 us each instead of 0.8. False where advice on oneself by this call is not allowed. */
 static bool guard_many(char *base, size_t size, size_t stride, size_t count)
 {
 	static wf_u32 refused;
-	struct iovec vec[GUARD_BATCH];
-	if (wf_u32_load(&refused))
-		return false;
-	int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	if (self < 0)
-		return false;
-	size_t done = 0;
-	while (done < count) {
-		size_t n = count - done < GUARD_BATCH ? count - done : GUARD_BATCH;
+	struct iovec vec[ADVICE_BATCH];
+	for (size_t done = 0, n; done < count && !wf_u32_load(&refused); done += n) {
+		n = count - done < ADVICE_BATCH ? count - done : ADVICE_BATCH;
 		for (size_t i = 0; i < n; i++)
 			vec[i] = (struct iovec){base + (done + i) * stride, size};
-		if (syscall(SYS_process_madvise, self, vec, n, MADV_GUARD_INSTALL, 0) != (long)(n * size))
-			break;
-		done += n;
+		if (!advise_many(vec, n, MADV_GUARD_INSTALL))
+			wf_u32_store(&refused, 1);
 	}
-	close(self);
-	if (done < count)
-		wf_u32_store(&refused, 1);
-	return done == count;
+	return !wf_u32_load(&refused);
 }
 
 int wf_os_guard(char *base, size_t size, size_t stride, size_t count)

@@ -55,6 +55,19 @@ const char *weft_name(void)
 	return w ? wf_co_name_of(w->co) : "";
 }
 
+/* What is called from here needs less than a page. */
+WF_NOINLINE int weft_stack_trim(void)
+{
+	struct wf_worker *w = wf_worker_self();
+	if (!w)
+		return -EINVAL;
+	char *low = w->co->stack->low;
+	uintptr_t page = wf_os_page_size(), depth = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)low;
+	if (depth / page > 2)
+		wf_os_discard(&low, 1, (depth / page - 2) * page);
+	return 0;
+}
+
 int weft_stack_bounds(void **low, void **high)
 {
 	struct wf_worker *w = wf_worker_self();

@@ -14,6 +14,8 @@ enum {
 	REGIONS_MAX = 8192,
 	BATCH_MIN = 64, /* slots get their guards in batches that double */
 	BATCH_MAX = 1024,
+	WARM_SHIFT = 24, /* a trim leaves stacks of up to 16 MiB of address space warm */
+	TRIM_BATCH = 64,
 };
 
 struct region {
@@ -27,16 +29,20 @@ struct region {
 
 struct class_pool {
 	struct wf_lock lock;
-	struct wf_stack *free;
-	unsigned free_count;
-	size_t made;     /* slots, all regions */
-	size_t promised; /* to coroutines */
-	size_t cached;   /* that may lie in processors' caches, at most */
+	struct wf_stack *warm;   /* free ones, the last given first, ... */
+	struct wf_stack *oldest; /* ... to the one given first */
+	struct wf_stack *cold;   /* free ones without memory */
+	size_t warm_count;
+	size_t warm_least; /* that it has been in this round of trimming */
+	size_t made;       /* slots, all regions */
+	size_t promised;   /* to coroutines */
+	size_t cached;     /* that may lie in processors' caches, or are being trimmed, at most */
 	unsigned batch;
 	struct region *newest; /* the one that still has room */
 };
 
 static struct class_pool pools[WF_STACK_CLASSES];
+static unsigned trimming; /* the class that is being trimmed */
 static wf_word guards; /* of all classes */
 
 /* Appended under region_lock, read without: a signal handler looks here. */
@@ -151,13 +157,12 @@ static int grow_locked(struct class_pool *pool, unsigned class_index)
 		return -ENOMEM;
 	for (unsigned i = r->made + n; i-- > r->made;) {
 		init_slot(r, i);
-		r->stack[i].next = pool->free;
-		pool->free = &r->stack[i];
+		r->stack[i].next = pool->cold;
+		pool->cold = &r->stack[i];
 	}
 	wf_add(&guards, n);
 	r->made += n;
 	pool->made += n;
-	pool->free_count += n;
 	pool->batch = n * 2 < BATCH_MAX ? n * 2 : BATCH_MAX;
 	return 0;
 }
@@ -202,22 +207,30 @@ int wf_stack_add_cache(unsigned class_index)
 	return result;
 }
 
+/* Takes up to n off a list. */
+static struct wf_stack *split(struct wf_stack **list, unsigned n, unsigned *taken)
+{
+	struct wf_stack *first = *list, *last = first;
+	for (*taken = 1; *taken < n && last->next; ++*taken)
+		last = last->next;
+	*list = last->next;
+	last->next = NULL;
+	return first;
+}
+
 struct wf_stack *wf_stack_take(unsigned class_index, unsigned n, unsigned *taken)
 {
 	struct class_pool *pool = &pools[class_index];
 	wf_lock(&pool->lock);
-	struct wf_stack *first = pool->free, *last = first;
-	wf_check(first); /* it was promised */
-	unsigned count = 1;
-	while (count < n && last->next) {
-		last = last->next;
-		count++;
+	bool warm = pool->warm != NULL;
+	wf_check(warm || pool->cold); /* it was promised */
+	struct wf_stack *first = split(warm ? &pool->warm : &pool->cold, n, taken);
+	if (warm) {
+		*(pool->warm ? &pool->warm->newer : &pool->oldest) = NULL;
+		pool->warm_count -= *taken;
+		pool->warm_least = pool->warm_count < pool->warm_least ? pool->warm_count : pool->warm_least;
 	}
-	pool->free = last->next;
-	pool->free_count -= count;
 	wf_unlock(&pool->lock);
-	last->next = NULL;
-	*taken = count;
 	return first;
 }
 
@@ -225,14 +238,90 @@ void wf_stack_give(struct wf_stack *list, unsigned n)
 {
 	struct class_pool *pool = &pools[list->class_index];
 	struct wf_stack *last = list;
-	while (last->next)
-		last = last->next;
+	for (list->newer = NULL; last->next; last = last->next)
+		last->next->newer = last;
 	wf_lock(&pool->lock);
-	last->next = pool->free;
-	pool->free = list;
-	pool->free_count += n;
+	last->next = pool->warm;
+	*(pool->warm ? &pool->warm->newer : &pool->oldest) = last;
+	pool->warm = list;
+	pool->warm_count += n;
 	wf_unlock(&pool->lock);
 }
+
+/* ---- giving memory back ------------------------------------------------------------------------------------------------ */
+
+/* How many of n free ones can be made cold: not the few that stay, and none that somebody was promised. */
+static size_t spare_locked(const struct class_pool *pool, unsigned class_index, size_t n)
+{
+	size_t stay = ((size_t)1 << WARM_SHIFT) / slot_size_of(class_index), free = pool->made - pool->promised - pool->cached;
+	n = n > stay ? n - stay : 0;
+	return n < free ? n : free;
+}
+
+/* Takes the oldest ones away; they count as cached until they are back. */
+static unsigned take_oldest(struct class_pool *pool, unsigned class_index, struct wf_stack **list)
+{
+	*list = NULL;
+	wf_lock(&pool->lock);
+	size_t spare = spare_locked(pool, class_index, pool->warm_least);
+	unsigned n = spare < TRIM_BATCH ? (unsigned)spare : TRIM_BATCH;
+	for (unsigned i = 0; i < n; i++) {
+		struct wf_stack *s = pool->oldest;
+		pool->oldest = s->newer;
+		s->next = *list;
+		*list = s;
+	}
+	if (n > 0)
+		*(pool->oldest ? &pool->oldest->next : &pool->warm) = NULL;
+	pool->warm_count -= n;
+	pool->warm_least = n > 0 ? pool->warm_least - n : pool->warm_count;
+	pool->cached += n;
+	wf_unlock(&pool->lock);
+	return n;
+}
+
+static void make_cold(struct class_pool *pool, struct wf_stack *list, unsigned n)
+{
+	char *base[TRIM_BATCH];
+	struct wf_stack *last = list;
+	for (unsigned i = 0; i < n; i++) {
+		last = i == 0 ? list : last->next;
+		base[i] = last->low;
+	}
+	wf_os_discard(base, n, slot_size_of(list->class_index) - WF_STACK_GUARD);
+	wf_lock(&pool->lock);
+	last->next = pool->cold;
+	pool->cold = list;
+	pool->cached -= n;
+	wf_unlock(&pool->lock);
+}
+
+bool wf_stack_trim(void)
+{
+	for (; trimming < WF_STACK_CLASSES; trimming++) {
+		struct wf_stack *list;
+		unsigned n = take_oldest(&pools[trimming], trimming, &list);
+		if (n == 0)
+			continue;
+		make_cold(&pools[trimming], list, n);
+		return true;
+	}
+	trimming = 0;
+	return false;
+}
+
+bool wf_stack_trimmable(void)
+{
+	bool result = false;
+	for (unsigned i = 0; i < WF_STACK_CLASSES; i++) {
+		wf_lock(&pools[i].lock);
+		result = result || spare_locked(&pools[i], i, pools[i].warm_count) > 0;
+		wf_unlock(&pools[i].lock);
+	}
+	return result;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------------- */
 
 uint64_t wf_stack_made(void)
 {
@@ -257,5 +346,6 @@ void wf_stack_free_all(void)
 		free(r);
 	}
 	wf_store(&guards, 0);
+	trimming = 0;
 	memset(pools, 0, sizeof pools);
 }

@@ -10,7 +10,10 @@
  *
  * A coroutine gets its stack when it first runs and gives it back when it ends, so that coroutines which never wait all run on the
  * same few warm stacks. So that the first run cannot fail, making a coroutine reserves a slot: for each class
- *     slots made >= slots promised + slots that may lie in processors' caches. */
+ *     slots made >= slots promised + slots that may lie in processors' caches, or are being trimmed.
+ *
+ * Free stacks are warm (used, so there is memory behind them) or cold. The warm ones are taken last in, first out, so those at the
+ * far end have lain there longest: wf_stack_trim gives their memory back, and makes them cold. */
 #ifndef WF_STACK_H
 #define WF_STACK_H
 
@@ -30,7 +33,8 @@ enum {
 struct wf_stack {
 	char *top;             /* where a coroutine starts: 16-byte aligned */
 	char *low;             /* lowest usable byte */
-	struct wf_stack *next; /* in a cache */
+	struct wf_stack *next; /* in a cache, or free: what has been free for longer */
+	struct wf_stack *newer; /* free and warm: the one before it */
 	wf_word owner;         /* struct weft_co *, 0 while free; for overflow reports and dumps */
 	unsigned char class_index;
 	struct wf_san_fiber fiber;
@@ -49,6 +53,13 @@ struct wf_stack *wf_stack_take(unsigned class_index, unsigned n, unsigned *taken
 
 /* Gives a list of n stacks of one class back. */
 void wf_stack_give(struct wf_stack *list, unsigned n);
+
+/* Gives back the memory of some of the stacks that nobody has needed for a round, but for a few. False: that was all, and a new
+ * round begins. One thread at a time; up to 0.1 ms. */
+bool wf_stack_trim(void);
+
+/* Whether another round may find something. */
+bool wf_stack_trimmable(void);
 
 /* One more processor may keep WF_STACK_CACHE free stacks of this class. Before that class is first reserved for it. */
 int wf_stack_add_cache(unsigned class_index);

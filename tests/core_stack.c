@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core_util.h"
+#include "monitor.h"
 #include "os.h"
 
 static atomic_int count;
@@ -113,46 +114,151 @@ TEST(every_class_gives_slots)
 	wf_stack_free_all();
 }
 
-/* What was promised can be taken, whoever else takes and gives. */
+struct user {
+	unsigned class_index;
+	uint64_t random;
+};
+
+/* What was promised can be taken, whoever else takes, gives and trims: all at once, after a pause in which trimming may begin. */
 static void *take_and_give(void *arg)
 {
 	enum { MAX = 200 };
+	struct user *u = arg;
 	struct wf_stack *mine[MAX];
-	uint64_t random = *(uint64_t *)arg;
-	unsigned n = 0, got;
-	for (int i = 0; i < test_scaled(20000); i++) {
-		if (n < MAX && random_below(&random, 2)) {
-			CHECK_RESULT(wf_stack_reserve(0, 1), 0);
-			mine[n] = wf_stack_take(0, 1, &got);
+	for (int round = 0; round < test_scaled(1000); round++) {
+		unsigned n = (unsigned)random_below(&u->random, 4) ? MAX : (unsigned)random_below(&u->random, MAX), got;
+		for (unsigned i = 0; i < n; i++) {
+			CHECK_RESULT(wf_stack_reserve(u->class_index, 1), 0);
+			mine[i] = wf_stack_take(u->class_index, 1, &got);
 			CHECK_EQ(got, 1);
-			mine[n++]->low[8] = 1;
-		} else if (n > 0) {
-			mine[--n]->next = NULL;
-			wf_stack_give(mine[n], 1);
-			wf_stack_unreserve(0, 1);
+			mine[i]->next = NULL;
 		}
-	}
-	while (n > 0) {
-		mine[--n]->next = NULL;
-		wf_stack_give(mine[n], 1);
-		wf_stack_unreserve(0, 1);
+		for (unsigned i = 0; i < n; i++) {
+			mine[i]->low[8] = 1;
+			wf_stack_give(mine[i], 1);
+			wf_stack_unreserve(u->class_index, 1);
+		}
+		for (weft_time end = weft_after((int64_t)random_below(&u->random, WEFT_US(100))); weft_now() < end;)
+			;
 	}
 	return NULL;
 }
 
-TEST(promises_hold)
+static void *trim_always(void *arg)
+{
+	while (!atomic_load(&stop))
+		wf_stack_trim();
+	return arg;
+}
+
+static void check_promises(unsigned class_index, int threads_used)
 {
 	enum { THREADS = 4 };
-	pthread_t threads[THREADS];
-	uint64_t seeds[THREADS], seed = random_seed();
+	pthread_t threads[THREADS], trimmer;
+	struct user users[THREADS];
+	uint64_t seed = random_seed();
 	wf_os_membarrier_init();
-	for (int i = 0; i < THREADS; i++) {
-		seeds[i] = next_random(&seed);
-		threads[i] = start_thread(take_and_give, &seeds[i]);
+	trimmer = start_thread(trim_always, NULL);
+	for (int i = 0; i < threads_used; i++) {
+		users[i] = (struct user){class_index, next_random(&seed)};
+		threads[i] = start_thread(take_and_give, &users[i]);
 	}
-	for (int i = 0; i < THREADS; i++)
+	for (int i = 0; i < threads_used; i++)
 		join_thread(threads[i]);
+	atomic_store(&stop, true);
+	join_thread(trimmer);
 	CHECK_LE(wf_stack_made(), 2 * 200 * THREADS);
+	wf_stack_free_all();
+}
+
+TEST(promises_hold) { check_promises(0, 4); }
+TEST(promises_of_single_slots_hold) { check_promises(5, 1); }
+
+/* ---- giving memory back ---------------------------------------------------------------------------------------------- */
+
+static size_t resident_pages(const struct wf_stack *s)
+{
+	size_t page = wf_os_page_size(), n = ((size_t)s->top - (size_t)s->low + page - 1) / page, sum = 0;
+	unsigned char *pages = malloc(n);
+	CHECK_EQ(mincore(s->low, n * page, pages), 0);
+	for (size_t i = 0; i < n; i++)
+		sum += pages[i] & 1;
+	free(pages);
+	return sum;
+}
+
+enum { TRIMMED_CLASS = 2, TRIMMED = 600, STAY = 32 /* 16 MiB of this class */, PAGES = 3 };
+
+static struct wf_stack *trimmed[TRIMMED];
+
+static void take_and_touch(int from, int to)
+{
+	unsigned got;
+	for (int i = from; i < to; i++) {
+		trimmed[i] = wf_stack_take(TRIMMED_CLASS, 1, &got);
+		for (size_t k = 0; k < PAGES; k++)
+			trimmed[i]->low[k * wf_os_page_size()] = 1;
+	}
+}
+
+/* The last one first. */
+static void give_back(int from, int to)
+{
+	for (int i = to; i-- > from;) {
+		trimmed[i]->next = NULL;
+		wf_stack_give(trimmed[i], 1);
+	}
+}
+
+static void trim_a_round(void)
+{
+	while (wf_stack_trim())
+		;
+}
+
+static int count_warm(void)
+{
+	int n = 0;
+	for (int i = 0; i < TRIMMED; i++) {
+		size_t pages = resident_pages(trimmed[i]);
+		CHECK(pages == 0 || pages == PAGES);
+		n += pages > 0;
+	}
+	return n;
+}
+
+TEST(stacks_that_nobody_needs_are_trimmed)
+{
+	enum { NEEDED = 200 };
+	CHECK_RESULT(wf_stack_reserve(TRIMMED_CLASS, TRIMMED), 0);
+	unsigned made = (unsigned)wf_stack_made();
+	CHECK_RESULT(wf_stack_reserve(TRIMMED_CLASS, made - TRIMMED), 0);
+	take_and_touch(0, TRIMMED);
+	give_back(0, TRIMMED);
+	trim_a_round();
+	trim_a_round();
+	CHECK(!wf_stack_trimmable());
+	CHECK_EQ(count_warm(), TRIMMED); /* all of them are promised */
+	wf_stack_unreserve(TRIMMED_CLASS, made);
+	CHECK(wf_stack_trimmable());
+	take_and_touch(0, TRIMMED);
+	give_back(0, TRIMMED);
+	trim_a_round();
+	CHECK_EQ(count_warm(), TRIMMED); /* all of them were used meanwhile */
+	take_and_touch(0, NEEDED);
+	give_back(0, NEEDED);
+	trim_a_round();
+	CHECK_EQ(count_warm(), NEEDED + STAY);
+	for (int i = 0; i < NEEDED; i++)
+		CHECK_EQ(resident_pages(trimmed[i]), PAGES); /* those that were used last */
+	trim_a_round();
+	CHECK_EQ(count_warm(), STAY);
+	CHECK(!wf_stack_trimmable());
+	CHECK_RESULT(wf_stack_reserve(TRIMMED_CLASS, TRIMMED), 0);
+	take_and_touch(0, TRIMMED); /* cold ones are as good */
+	for (int i = 0; i < TRIMMED; i++)
+		check_slot(trimmed[i], TRIMMED_CLASS);
+	give_back(0, TRIMMED);
 	wf_stack_free_all();
 }
 
@@ -212,6 +318,34 @@ static __attribute__((noinline)) int descend(uintptr_t low, int level)
 	if ((uintptr_t)frame < low + 8192)
 		return level;
 	return descend(low, level + 1) + 0 * frame[0];
+}
+
+/* What was touched below goes, what is in use stays. */
+static int go_deep_and_trim(void *arg)
+{
+	struct wf_stack *own = wf_stack_find((uintptr_t)__builtin_frame_address(0));
+	volatile char kept[4096];
+	for (size_t i = 0; i < sizeof kept; i++)
+		kept[i] = (char)i;
+	touch_all(arg);
+	CHECK_GE(resident_pages(own), 40);
+	CHECK_RESULT(weft_stack_trim(), 0);
+	CHECK_LE(resident_pages(own), 8);
+	for (size_t i = 0; i < sizeof kept; i++)
+		CHECK_EQ(kept[i], (char)i);
+	touch_all(arg);
+	return 0;
+}
+
+CO_TEST(own_stack_is_trimmed)
+{
+	size_t usable = 192 << 10;
+	join_co(spawn_co(NULL, go_deep_and_trim, &usable));
+}
+
+TEST(trim_outside_a_coroutine)
+{
+	CHECK_RESULT(weft_stack_trim(), -EINVAL);
 }
 
 static int descend_to_the_limit(void *arg)
@@ -334,6 +468,44 @@ CO_TEST(a_hundred_thousand_parked)
 	CHECK_LE(lines_of_maps(), before + 150); /* regions, and what malloc takes */
 #endif
 	CHECK_RESULT(weft_shutdown(WEFT_NEVER), 0);
+}
+
+static long resident_bytes(void)
+{
+	long pages = 0;
+	FILE *statm = fopen("/proc/self/statm", "r");
+	CHECK(statm != NULL);
+	CHECK_EQ(fscanf(statm, "%*d %ld", &pages), 1);
+	fclose(statm);
+	return pages * (long)wf_os_page_size();
+}
+
+static int touch_and_wait(void *arg)
+{
+	char frame[5 << 12];
+	memset(frame, 1, sizeof frame);
+	__asm__ volatile("" ::"r"(frame) : "memory");
+	return wait_until_stop(arg);
+}
+
+/* After a spike the process is as small as before, but for control blocks and what stays warm. */
+TEST(memory_of_a_spike_is_given_back)
+{
+#if defined(WF_ASAN) || defined(WF_TSAN)
+	SKIP("sanitizers need memory of their own");
+#endif
+	int n = test_scaled(20000);
+	wf_monitor_trim_ns = 20000000;
+	CHECK_RESULT(weft_start(NULL), 0);
+	long before = resident_bytes();
+	for (int i = 0; i < n; i++)
+		CHECK_RESULT(weft_go(touch_and_wait, NULL), 0);
+	EVENTUALLY(atomic_load(&count) == n);
+	CHECK_GE(resident_bytes() - before, n * 20000l);
+	atomic_store(&stop, true);
+	EVENTUALLY(stats_now().ended == stats_now().spawned);
+	EVENTUALLY(resident_bytes() - before < n * 1000l + (8 << 20));
+	CHECK_RESULT(weft_stop(WEFT_NEVER), 0);
 }
 
 /* ---- too many ---------------------------------------------------------------------------------------------------------- */

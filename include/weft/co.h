@@ -96,6 +96,11 @@ WEFT_API const char *weft_name(void);
  * stack depth. -EINVAL outside a coroutine. Never parks. */
 WEFT_API int weft_stack_bounds(void **low, void **high);
 
+/* Gives the memory of the calling coroutine's stack below its present depth back to the system, but for a page or two: for one that
+ * went deep and is now going to wait for long. A few microseconds. (Stacks of coroutines that have ended need no such call: after
+ * some seconds unused they lose their memory by themselves.) -EINVAL outside a coroutine. Never parks. */
+WEFT_API int weft_stack_trim(void);
+
 /* ---- local values ------------------------------------------------------------------------------------------------- */
 
 /* Makes a key under which every coroutine keeps a value of its own, NULL at first. destructor (may be NULL) gets each
