@@ -11,6 +11,8 @@ static int adopt_kind(int fd)
 	int mode = wf_os_file_mode(fd);
 	if (mode < 0)
 		return mode;
+	if (S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode))
+		return WF_DESC_ADOPTED | WF_DESC_FILE;
 	bool socket = S_ISSOCK(mode);
 	if (socket || wf_os_is_terminal(fd)) {
 		int nonblocking = wf_os_is_nonblocking(fd);
@@ -25,16 +27,24 @@ static int adopt_kind(int fd)
 	return was < 0 ? was : WF_DESC_ADOPTED | (was ? 0 : WF_DESC_RESTORE);
 }
 
+static int make_known(int fd, unsigned kind)
+{
+	struct wf_worker *w = wf_enter_here();
+	int r = wf_desc_create(w, fd, kind, !(kind & WF_DESC_FILE), NULL);
+	wf_leave(w);
+	return r;
+}
+
 int weft_adopt(int fd)
 {
 	int kind = adopt_kind(fd);
 	if (kind < 0)
 		return kind;
-	struct wf_worker *w = wf_enter_here();
-	int r = wf_desc_create(w, fd, (unsigned)kind, true, NULL);
-	wf_leave(w);
+	int r = make_known(fd, (unsigned)kind);
 	if (r < 0 && (kind & WF_DESC_RESTORE))
 		wf_os_set_nonblocking(fd, false);
+	if (r == -EPERM) /* a device that the poller does not know either */
+		r = make_known(fd, WF_DESC_ADOPTED | WF_DESC_FILE);
 	return r;
 }
 

@@ -5,7 +5,7 @@
 
 #include "../runtime/os_net.h"
 #include "../runtime/sched.h"
-#include "turn.h"
+#include "file.h"
 
 /* What a call is to transfer; each kind of try uses the fields that are its own. */
 struct io {
@@ -57,6 +57,12 @@ static ssize_t try_end(struct wf_turn *turn, ssize_t result)
 	return result;
 }
 
+/* A vector of a file. */
+static ssize_t try_file(struct wf_turn *turn, const struct iovec *iov, size_t count)
+{
+	return wf_file_transfer(&turn->w, turn->fd, turn->dir, iov, (int)count, WF_FILE_POSITION);
+}
+
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
 static ssize_t try_recv(struct wf_turn *turn, struct io *io)
@@ -73,6 +79,8 @@ static ssize_t try_read(struct wf_turn *turn, struct io *io)
 {
 	if (wf_likely(turn->kind & WF_DESC_SOCKET))
 		return try_recv(turn, io);
+	if (turn->kind & WF_DESC_FILE)
+		return try_file(turn, &(struct iovec){ io->buf, io->n }, 1);
 	return try_begin(turn) ? try_end(turn, wf_os_read(turn->fd, io->buf, io->n)) : -EAGAIN;
 }
 
@@ -82,6 +90,8 @@ static ssize_t try_readv(struct wf_turn *turn, struct io *io)
 		struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)io->iov, .msg_iovlen = io->count };
 		return wf_os_recvmsg(turn->fd, &msg, 0);
 	}
+	if (turn->kind & WF_DESC_FILE)
+		return try_file(turn, io->iov, io->count);
 	return try_begin(turn) ? try_end(turn, wf_os_readv(turn->fd, io->iov, (int)io->count)) : -EAGAIN;
 }
 
@@ -174,6 +184,8 @@ static ssize_t try_write(struct wf_turn *turn, struct io *io)
 {
 	if (wf_likely(turn->kind & WF_DESC_SOCKET))
 		return try_send(turn, io);
+	if (turn->kind & WF_DESC_FILE)
+		return try_file(turn, &(struct iovec){ (void *)(uintptr_t)rest(io), io->n - io->done }, 1);
 	return try_begin(turn) ? try_end(turn, wf_os_write(turn->fd, rest(io), io->n - io->done)) : -EAGAIN;
 }
 
@@ -191,10 +203,12 @@ static void advance(struct io *io, size_t n)
 /* The rest of an element that was written in part: by itself, so that the caller's vector needs no copy. */
 static ssize_t try_element(struct wf_turn *turn, const struct io *io)
 {
-	const char *from = (const char *)io->iov->iov_base + io->skip;
+	char *from = (char *)io->iov->iov_base + io->skip;
 	size_t n = io->iov->iov_len - io->skip;
 	if (turn->kind & WF_DESC_SOCKET)
 		return wf_os_send(turn->fd, from, n, io->flags | (io->count > 1 ? MSG_MORE : 0), NULL, 0);
+	if (turn->kind & WF_DESC_FILE)
+		return try_file(turn, &(struct iovec){ from, n }, 1);
 	return try_begin(turn) ? try_end(turn, wf_os_write(turn->fd, from, n)) : -EAGAIN;
 }
 
@@ -210,6 +224,8 @@ static ssize_t try_elements(struct wf_turn *turn, struct io *io)
 		msg.msg_iovlen = count;
 		return wf_os_sendmsg(turn->fd, &msg, io->flags);
 	}
+	if (turn->kind & WF_DESC_FILE)
+		return try_file(turn, io->iov, count);
 	return try_begin(turn) ? try_end(turn, wf_os_writev(turn->fd, io->iov, (int)count)) : -EAGAIN;
 }
 

@@ -27,6 +27,7 @@ enum wf_desc_kind {
 	WF_DESC_RESTORE = 16, /* and was not when weft_adopt got it, but is now */
 	WF_DESC_NODELAY = 32, /* has TCP_NODELAY, and so has what it accepts */
 	WF_DESC_ADOPTED = 64,
+	WF_DESC_FILE = 128,   /* no poller tells about it: it is always ready, and may take long (file.h) */
 };
 
 enum wf_desc_state {

@@ -8,6 +8,7 @@
 #include "../runtime/os_net.h"
 #include "../runtime/sched.h"
 #include "addr.h"
+#include "dns.h"
 #include "turn.h"
 
 enum {
@@ -134,12 +135,30 @@ static int listen_on(const struct wf_addr *addr, int backlog)
 	return r;
 }
 
+static int listen_on_name(const char *text, int backlog)
+{
+	struct addrinfo *found = NULL;
+	struct wf_addr addr;
+	int first = 0, r = wf_resolve_text(text, WEFT_NEVER, &found);
+	if (r < 0)
+		return r;
+	r = -ENOENT;
+	for (const struct addrinfo *info = found; info; info = info->ai_next) {
+		r = wf_addr_from(&addr, info) ? listen_on(&addr, backlog) : -EAFNOSUPPORT;
+		if (r >= 0)
+			break;
+		first = first ? first : r;
+	}
+	wf_os_freeaddrinfo(found);
+	return r >= 0 || !first ? r : first;
+}
+
 int weft_listen(const char *text, int backlog)
 {
 	struct wf_addr addr;
-	int r = wf_addr_parse(&addr, text);
-	if (r < 0)
-		return r;
+	if (wf_addr_parse(&addr, text) < 0)
+		return listen_on_name(text, backlog);
+	int r;
 	if (!addr.no_host)
 		return listen_on(&addr, backlog);
 	wf_addr_set_everywhere(&addr, true);
@@ -292,20 +311,15 @@ static int dial_with(int fd, const struct wf_addr *addr, weft_time deadline)
 	return r;
 }
 
-int weft_dial(const char *text, weft_time deadline)
+static int dial_addr(const struct wf_addr *addr, weft_time deadline)
 {
-	struct wf_addr addr;
-	int r = wf_addr_parse(&addr, text);
-	if (r < 0)
-		return r;
-	if (deadline != WEFT_NOW && wf_is_past(deadline))
-		return -ETIMEDOUT;
+	int r = 0;
 	for (int i = 0; i < DIALS_MAX; i++) {
-		int fd = weft_socket(addr.any.sa_family, SOCK_STREAM, 0);
+		int fd = weft_socket(addr->any.sa_family, SOCK_STREAM, 0);
 		if (fd < 0)
 			return fd;
-		r = dial_with(fd, &addr, deadline);
-		bool own = r == 0 && addr.any.sa_family != AF_UNIX && is_own_peer(fd);
+		r = dial_with(fd, addr, deadline);
+		bool own = r == 0 && addr->any.sa_family != AF_UNIX && is_own_peer(fd);
 		if (r == 0 && !own)
 			return fd;
 		weft_close(fd);
@@ -315,4 +329,37 @@ int weft_dial(const char *text, weft_time deadline)
 			break;
 	}
 	return r;
+}
+
+/* What is about the call, not about one address. */
+static bool ends_dial(int r, weft_time deadline)
+{
+	return r >= 0 || r == -ECANCELED || deadline == WEFT_NOW || wf_is_past(deadline);
+}
+
+static int dial_name(const char *text, weft_time deadline)
+{
+	struct addrinfo *found = NULL;
+	struct wf_addr addr;
+	int first = 0, r = wf_resolve_text(text, deadline, &found);
+	if (r < 0)
+		return r;
+	r = -ENOENT;
+	for (const struct addrinfo *info = found; info; info = info->ai_next) {
+		r = wf_addr_from(&addr, info) ? dial_addr(&addr, deadline) : -EAFNOSUPPORT;
+		if (ends_dial(r, deadline))
+			break;
+		first = first ? first : r;
+	}
+	wf_os_freeaddrinfo(found);
+	return ends_dial(r, deadline) || !first ? r : first;
+}
+
+int weft_dial(const char *text, weft_time deadline)
+{
+	struct wf_addr addr;
+	bool numeric = wf_addr_parse(&addr, text) == 0;
+	if (deadline != WEFT_NOW && wf_is_past(deadline))
+		return -ETIMEDOUT;
+	return numeric ? dial_addr(&addr, deadline) : dial_name(text, deadline);
 }

@@ -17,6 +17,7 @@ enum {
 	WORKERS_MAX = 1000000,
 	TRACE_MS_MAX = 86400000,
 	HELPERS_DEFAULT = 256,
+	LOOKUPS_DEFAULT = 32,
 	HELPER_IDLE_MS_DEFAULT = 10000,
 	HELPER_IDLE_MS_MAX = 1000000000,
 };
@@ -92,6 +93,7 @@ void weft_config_init(struct weft_config *config)
 		.max_workers = (int)from_env("WEFT_MAX_WORKERS", false, 1, WORKERS_MAX, WORKERS_DEFAULT),
 		.max_helpers = (int)from_env("WEFT_MAX_HELPERS", false, 1, WORKERS_MAX, HELPERS_DEFAULT),
 		.helper_idle_ns = WEFT_MS(from_env("WEFT_HELPER_IDLE_MS", false, 0, HELPER_IDLE_MS_MAX, HELPER_IDLE_MS_DEFAULT)),
+		.max_lookups = (int)from_env("WEFT_MAX_LOOKUPS", false, 1, WORKERS_MAX, LOOKUPS_DEFAULT),
 		.watch_stack_overflow = true,
 		.trace_ns = from_env_list("WEFT_TRACE", "sched", 0, TRACE_MS_MAX, 0) * 1000000,
 	};

@@ -15,7 +15,7 @@ static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER; /* one start or stop at
 static int check_config(const struct weft_config *c)
 {
 	if (c->size < sizeof *c || c->maxprocs < 1 || c->maxprocs > WEFT_MAXPROCS_LIMIT || c->spin_ns < 0 || c->max_workers < 1 ||
-	    c->max_helpers < 1 || c->helper_idle_ns < 0)
+	    c->max_helpers < 1 || c->max_lookups < 1 || c->helper_idle_ns < 0)
 		return -EINVAL;
 	return wf_stack_class(c->stack_size);
 }

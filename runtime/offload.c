@@ -241,6 +241,13 @@ int wf_offload(struct wf_worker **w, weft_fn *fn, void *arg, int *result)
 	return r < 0 ? r : job.error;
 }
 
+void wf_offload_or_call(struct wf_worker **w, weft_fn *fn, void *arg)
+{
+	int unused;
+	if (wf_offload(w, fn, arg, &unused) < 0)
+		call(w, fn, arg);
+}
+
 int wf_offload_owned(struct wf_worker **w, weft_fn *fn, void *arg, void (*drop)(void *arg), int64_t deadline, int *result)
 {
 	if (!*w) {

@@ -11,4 +11,7 @@ struct wf_worker;
 int wf_offload(struct wf_worker **w, weft_fn *fn, void *arg, int *result);
 int wf_offload_owned(struct wf_worker **w, weft_fn *fn, void *arg, void (*drop)(void *arg), int64_t deadline, int *result);
 
+/* For calls that must be made: where there is no helper and none can be made, on the caller's own thread. */
+void wf_offload_or_call(struct wf_worker **w, weft_fn *fn, void *arg);
+
 #endif

@@ -1,8 +1,10 @@
 /* os.h, the part that is Linux: futex, membarrier, guards. */
 #include "os.h"
+#include "os_net.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -78,6 +80,15 @@ void wf_os_name_thread(const char *name)
 void wf_os_precise_timers(void)
 {
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------------- */
+
+/* By number: not every libc has the functions. Their offset is in two halves, of which one holds all of it here. */
+WF_NOINLINE ssize_t wf_os_transfer_now(int fd, bool write, const struct iovec *iov, int count, int64_t offset)
+{
+	long r = syscall(write ? SYS_pwritev2 : SYS_preadv2, fd, iov, (long)count, (long)offset, 0L, RWF_NOWAIT);
+	return r < 0 ? -errno : r;
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------------- */

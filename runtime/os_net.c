@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/sendfile.h>
@@ -132,6 +133,44 @@ WF_NOINLINE ssize_t wf_os_sendfile(int out, int in, int64_t offset, size_t n)
 	return result;
 }
 
+/* ---- files ---------------------------------------------------------------------------------------------------------- */
+
+WF_NOINLINE ssize_t wf_os_readv_at(int fd, const struct iovec *iov, int count, int64_t offset)
+{
+	RETRY(offset < 0 ? readv(fd, iov, count) : preadv(fd, iov, count, offset));
+}
+
+WF_NOINLINE ssize_t wf_os_writev_at(int fd, const struct iovec *iov, int count, int64_t offset)
+{
+	RETRY(offset < 0 ? writev(fd, iov, count) : pwritev(fd, iov, count, offset));
+}
+
+WF_NOINLINE int wf_os_sync(int fd, bool data_only)
+{
+	int r;
+	do
+		r = data_only ? fdatasync(fd) : fsync(fd);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+WF_NOINLINE int wf_os_open(const char *path, int flags, mode_t mode)
+{
+	int fd;
+	do
+		fd = open(path, flags | O_CLOEXEC, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
+WF_NOINLINE bool wf_os_is_at_end(int fd, int64_t offset)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	return (offset < 0 ? lseek(fd, 0, SEEK_CUR) : offset) >= st.st_size;
+}
+
 /* ---- sockets -------------------------------------------------------------------------------------------------------- */
 
 WF_NOINLINE int wf_os_socket(int domain, int type, int protocol)
@@ -189,6 +228,38 @@ WF_NOINLINE int wf_os_get_option(int fd, int level, int name)
 WF_NOINLINE int wf_os_set_option(int fd, int level, int name, int value)
 {
 	RESULT(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+/* ---- names ---------------------------------------------------------------------------------------------------------- */
+
+WF_NOINLINE int wf_os_getaddrinfo(const char *host, const char *service, struct addrinfo **found)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	int error = getaddrinfo(host, service, &hints, found), number = errno;
+	switch (error) {
+	case 0:
+		return 0;
+	case EAI_NONAME:
+	case EAI_NODATA:
+	case EAI_ADDRFAMILY:
+	case EAI_SERVICE:
+		return -ENOENT;
+	case EAI_AGAIN:
+		return -EAGAIN;
+	case EAI_MEMORY:
+		return -ENOMEM;
+	case EAI_SYSTEM:
+		return number != 0 ? -number : -EIO;
+	case EAI_FAIL:
+		return -EIO;
+	default:
+		return -EINVAL;
+	}
+}
+
+void wf_os_freeaddrinfo(struct addrinfo *found)
+{
+	freeaddrinfo(found);
 }
 
 /* ---- descriptors ---------------------------------------------------------------------------------------------------- */

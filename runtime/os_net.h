@@ -27,6 +27,18 @@ ssize_t wf_os_writev(int fd, const struct iovec *iov, int count);
 /* From the file `in` at offset; no SIGPIPE. (sleeps) for the disk */
 ssize_t wf_os_sendfile(int out, int in, int64_t offset, size_t n);
 
+/* Files; offset -1: the descriptor's own position, which moves. (sleeps) */
+ssize_t wf_os_readv_at(int fd, const struct iovec *iov, int count, int64_t offset);
+ssize_t wf_os_writev_at(int fd, const struct iovec *iov, int count, int64_t offset);
+int wf_os_sync(int fd, bool data_only);
+int wf_os_open(const char *path, int flags, mode_t mode); /* close-on-exec */
+
+/* As much of that as needs no disk; 0, or an error that may be about this call alone, if nothing does. */
+ssize_t wf_os_transfer_now(int fd, bool write, const struct iovec *iov, int count, int64_t offset);
+
+/* Whether a regular file ends at this offset or before. */
+bool wf_os_is_at_end(int fd, int64_t offset);
+
 /* ---- sockets -------------------------------------------------------------------------------------------------------- */
 
 /* Non-blocking and close-on-exec, both. wf_os_accept (sleeps) unless O_NONBLOCK is set. */
@@ -41,6 +53,13 @@ int wf_os_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
 int wf_os_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 int wf_os_get_option(int fd, int level, int name); /* the value, for options that are never negative */
 int wf_os_set_option(int fd, int level, int name, int value);
+
+/* ---- names ---------------------------------------------------------------------------------------------------------- */
+
+/* Of stream sockets. -ENOENT no such host or service, -EAGAIN no name server answered, -EIO one refused, -EINVAL. (sleeps) */
+struct addrinfo;
+int wf_os_getaddrinfo(const char *host, const char *service, struct addrinfo **found);
+void wf_os_freeaddrinfo(struct addrinfo *found);
 
 /* ---- descriptors ---------------------------------------------------------------------------------------------------- */
 

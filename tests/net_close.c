@@ -368,18 +368,6 @@ CO_TEST(close_restores_a_shared_pipe)
 	close(fds[1]);
 }
 
-CO_TEST(adopt_of_a_regular_file)
-{
-	char name[] = "/tmp/weft-test-XXXXXX";
-	int fd = mkstemp(name);
-	CHECK_OK(fd);
-	unlink(name);
-	CHECK_RESULT(weft_adopt(fd), -EPERM);
-	CHECK_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
-	CHECK_RESULT(weft_read(fd, name, 1), -EBADF);
-	close(fd);
-}
-
 static int forget_some(void *arg)
 {
 	int *fds = arg;

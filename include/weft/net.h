@@ -26,14 +26,15 @@ WEFT_BEGIN
 
 /* ---- getting descriptors ------------------------------------------------------------------------------------------ */
 
-/* Listens on a stream address: "host:port" (numeric), "[::1]:80", ":8080" (all addresses, IPv6 and IPv4), "unix:/path",
+/* Listens on a stream address: "host:port", "[::1]:80", ":8080" (all addresses, IPv6 and IPv4), "unix:/path",
  * "unix:@name" (abstract, Linux). Port 0 lets the system choose. TCP gets SO_REUSEADDR; a unix path that is a socket nobody
- * answers on is replaced. backlog <= 0: the system's largest. Never parks.
- * -EINVAL malformed address, else as socket(2), bind(2), listen(2). */
+ * answers on is replaced. A host that is a name is resolved, and the first of its addresses that works is taken. backlog <= 0: the
+ * system's largest. Parks only to resolve a name.
+ * -EINVAL malformed address, else as weft_resolve, socket(2), bind(2), listen(2). */
 WEFT_API WEFT_NODISCARD int weft_listen(const char *addr, int backlog);
 
-/* Connects to a stream address as above (an empty host is the loopback). Parks. -ETIMEDOUT, else as connect(2). A failed or
- * cancelled call leaks nothing. */
+/* Connects to a stream address as above (an empty host is the loopback). The addresses of a name are tried in turn; the error is that
+ * of the first. Parks. -ETIMEDOUT, else as weft_resolve or connect(2). A failed or cancelled call leaks nothing. */
 WEFT_API WEFT_NODISCARD int weft_dial(const char *addr, weft_time deadline);
 
 /* The next connection. Parks. Connections that were gone before they could be accepted are skipped. When descriptors have run out
@@ -49,12 +50,23 @@ WEFT_API WEFT_NODISCARD int weft_connect(int fd, const struct sockaddr *addr, so
 /* Makes a descriptor from elsewhere known to weft, which then owns it until weft_close or weft_release. A socket keeps its
  * O_NONBLOCK flag as it is until weft_accept, weft_connect or weft_sendfile need it; a pipe is made non-blocking at once; a
  * terminal never is. Closing, releasing and the end of the runtime (which leaves descriptors open) set the flag back. A number
- * that is known already is taken to be a new file: whoever still waits under the old one gets -EBADF. Never parks. -EBADF,
- * -ENOMEM; -EPERM: a file that can't be polled (a regular file). */
+ * that is known already is taken to be a new file: whoever still waits under the old one gets -EBADF. Files that can't be polled
+ * (regular files) work too: file.h. Never parks. -EBADF, -ENOMEM. */
 WEFT_API WEFT_NODISCARD int weft_adopt(int fd);
 
 /* Takes fd away from weft without closing it; waiters get -EBADF. Parks until nobody is inside. Returns fd, or -EBADF. */
 WEFT_API WEFT_NODISCARD int weft_release(int fd);
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+struct addrinfo;
+
+/* The addresses of a host for stream sockets, in the order in which they are to be tried, as getaddrinfo(3) finds them: either name may
+ * be NULL, or a number. The caller gives *found to freeaddrinfo(3). Looked up on a helper thread (blocking.h), so many at a time as
+ * WEFT_MAX_LOOKUPS allows; further ones queue. Parks; a cancelled call leaves the lookup to itself.
+ * -ENOENT no such host or service, -EAGAIN no name server answered (or there is no helper and none can be made), -EIO one
+ * refused, -EINVAL, -ENOMEM, -ECANCELED. */
+WEFT_API WEFT_NODISCARD int weft_resolve(const char *host, const char *service, struct addrinfo **found);
 
 /* ---- reading and writing ------------------------------------------------------------------------------------------ */
 

@@ -22,6 +22,7 @@ struct weft_config {
 			      WEFT_MAX_WORKERS */
 	int max_helpers;   /* OS threads at most for calls that block; more of them queue (default 256).  WEFT_MAX_HELPERS */
 	int64_t helper_idle_ns; /* how long a helper stays without work (default 10 s).  WEFT_HELPER_IDLE_MS */
+	int max_lookups;   /* names looked up at a time; more of them queue (default 32).  WEFT_MAX_LOOKUPS */
 	bool watch_stack_overflow; /* a SIGSEGV/SIGBUS handler names the coroutine whose stack ran out (default) */
 	int64_t trace_ns;  /* a line of statistics on standard error this often; 0: none (default).  WEFT_TRACE=sched=1000, in ms */
 };

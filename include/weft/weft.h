@@ -14,6 +14,7 @@
  *   stats.h    statistics
  *   blocking.h calls that block: handing the processor over, helper threads
  *   debug.h    what every coroutine does, waits for, and where
+ *   file.h     regular files, and others that can't be polled
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -30,6 +31,7 @@
 #include "select.h"
 #include "blocking.h"
 #include "net.h"
+#include "file.h"
 #include "scope.h"
 #include "exits.h"
 #include "stats.h"
