@@ -1,6 +1,6 @@
-/* Names, looked up by getaddrinfo(3) on helpers: it knows the system's configuration. A lookup can take as long as its name servers
- * like, and can't be interrupted; so it owns all that it uses and is left alone at a deadline. A limit on how many there are at a time
- * keeps helpers for others; it counts those that were left alone too, as long as they run.
+/* Names, looked up by getaddrinfo(3) on helpers: it knows the system's configuration. A lookup can take as long as its name
+ * servers like, and can't be interrupted; so it owns all that it uses and is left alone at a deadline. A limit on how many
+ * there are at a time keeps helpers for others; it counts those that were left alone too, as long as they run.
  *
  *   who looks up                                          a lookup that ends, or is dropped before it began
  *   1 lock; places left, nobody queued? take one          1 lock; claim the first in the queue: the place is its own

@@ -1,6 +1,7 @@
 /* os.h, the part that is Linux: futex, membarrier, guards. */
 #include "os.h"
 #include "os_net.h"
+#include "os_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,6 +90,18 @@ WF_NOINLINE ssize_t wf_os_transfer_now(int fd, bool write, const struct iovec *i
 {
 	long r = syscall(write ? SYS_pwritev2 : SYS_preadv2, fd, iov, (long)count, (long)offset, 0L, RWF_NOWAIT);
 	return r < 0 ? -errno : r;
+}
+
+/* ---- children ------------------------------------------------------------------------------------------------------- */
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* Linux 5.3; one number on all architectures */
+#endif
+
+WF_NOINLINE int wf_os_child_fd(int pid)
+{
+	long fd = syscall(SYS_pidfd_open, pid, 0);
+	return fd < 0 ? -errno : (int)fd;
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------------- */

@@ -1,11 +1,11 @@
-/* Files: what a poller can't tell about (regular files, directories, block devices, /dev/null). Opened here or given to weft_adopt,
- * they are used like every other descriptor (net.h): weft_read, weft_write, weft_readv, weft_writev, weft_close, deadlines. What is
- * in memory is transferred at once; the rest, and everything that may wait for a disk, on a helper thread (blocking.h), while the
- * coroutine waits.
+/* Files: what a poller can't tell about (regular files, directories, block devices, /dev/null). Opened here or given to
+ * weft_adopt, they are used like every other descriptor (net.h): weft_read, weft_write, weft_readv, weft_writev, weft_close,
+ * deadlines. What is in memory is transferred at once; the rest, and everything that may wait for a disk, on a helper thread
+ * (blocking.h), while the coroutine waits.
  *
  * A transfer that has begun is waited for: the kernel is at work on the caller's buffer. So deadline and cancel are looked at
- * before each, and a disk that hangs is felt by those alone who use it. Work with a buffer of its own, in weft_offload_owned, can be
- * left alone instead. */
+ * before each, and a disk that hangs is felt by those alone who use it. Work with a buffer of its own, in weft_offload_owned,
+ * can be left alone instead. */
 #ifndef WEFT_FILE_H
 #define WEFT_FILE_H
 

@@ -33,8 +33,8 @@ WEFT_BEGIN
  * -EINVAL malformed address, else as weft_resolve, socket(2), bind(2), listen(2). */
 WEFT_API WEFT_NODISCARD int weft_listen(const char *addr, int backlog);
 
-/* Connects to a stream address as above (an empty host is the loopback). The addresses of a name are tried in turn; the error is that
- * of the first. Parks. -ETIMEDOUT, else as weft_resolve or connect(2). A failed or cancelled call leaks nothing. */
+/* Connects to a stream address as above (an empty host is the loopback). The addresses of a name are tried in turn; the error
+ * is that of the first. Parks. -ETIMEDOUT, else as weft_resolve or connect(2). A failed or cancelled call leaks nothing. */
 WEFT_API WEFT_NODISCARD int weft_dial(const char *addr, weft_time deadline);
 
 /* The next connection. Parks. Connections that were gone before they could be accepted are skipped. When descriptors have run out
@@ -61,11 +61,11 @@ WEFT_API WEFT_NODISCARD int weft_release(int fd);
 
 struct addrinfo;
 
-/* The addresses of a host for stream sockets, in the order in which they are to be tried, as getaddrinfo(3) finds them: either name may
- * be NULL, or a number. The caller gives *found to freeaddrinfo(3). Looked up on a helper thread (blocking.h), so many at a time as
- * WEFT_MAX_LOOKUPS allows; further ones queue. Parks; a cancelled call leaves the lookup to itself.
- * -ENOENT no such host or service, -EAGAIN no name server answered (or there is no helper and none can be made), -EIO one
- * refused, -EINVAL, -ENOMEM, -ECANCELED. */
+/* The addresses of a host for stream sockets, in the order in which they are to be tried, as getaddrinfo(3) finds them: either
+ * name may be NULL, or a number. The caller gives *found to freeaddrinfo(3). Looked up on a helper thread (blocking.h), so many
+ * at a time as WEFT_MAX_LOOKUPS allows; further ones queue. Parks; a cancelled call leaves the lookup to itself. -ENOENT no
+ * such host or service, -EAGAIN no name server answered (or there is no helper and none can be made), -EIO one refused,
+ * -EINVAL, -ENOMEM, -ECANCELED. */
 WEFT_API WEFT_NODISCARD int weft_resolve(const char *host, const char *service, struct addrinfo **found);
 
 /* ---- reading and writing ------------------------------------------------------------------------------------------ */

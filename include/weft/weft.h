@@ -15,6 +15,7 @@
  *   blocking.h calls that block: handing the processor over, helper threads
  *   debug.h    what every coroutine does, waits for, and where
  *   file.h     regular files, and others that can't be polled
+ *   process.h  child processes
  *   net.h      sockets that park the coroutine, never the thread
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
@@ -32,6 +33,7 @@
 #include "blocking.h"
 #include "net.h"
 #include "file.h"
+#include "process.h"
 #include "scope.h"
 #include "exits.h"
 #include "stats.h"
