@@ -13,7 +13,8 @@ static const char *const reason_names[WF_WHY_COUNT] = {
 	[WF_WHY_CHAN_SEND] = "send",     [WF_WHY_CHAN_RECV] = "receive",   [WF_WHY_SELECT] = "select",
 	[WF_WHY_MUTEX] = "mutex",        [WF_WHY_RWMUTEX] = "rwmutex",     [WF_WHY_COND] = "condition",
 	[WF_WHY_SEM] = "semaphore",      [WF_WHY_WAITGROUP] = "waitgroup", [WF_WHY_ONCE] = "once",
-	[WF_WHY_SCOPE] = "scope",        [WF_WHY_OFFLOAD] = "offload",
+	[WF_WHY_WATCH] = "watch",        [WF_WHY_FLIGHT] = "flight",       [WF_WHY_MAILBOX_SEND] = "send to a mailbox",
+	[WF_WHY_SCOPE] = "scope",        [WF_WHY_OFFLOAD] = "offload",     [WF_WHY_MAILBOX_RECV] = "receive from a mailbox",
 };
 
 const char *wf_reason_name(enum wf_reason why)

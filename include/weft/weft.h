@@ -11,6 +11,7 @@
  *   exits.h    hearing of the ends of coroutines
  *   supervisor.h  coroutines that are started again when they fail
  *   timer.h    functions and channels whose time comes, once or again and again
+ *   watch.h    a value that changes, and those who want to hear of the latest
  *   stats.h    statistics
  *   blocking.h calls that block: handing the processor over, helper threads
  *   debug.h    what every coroutine does, waits for, and where
@@ -40,5 +41,6 @@
 #include "timer.h"
 #include "supervisor.h"
 #include "debug.h"
+#include "watch.h"
 
 #endif
