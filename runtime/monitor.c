@@ -36,6 +36,7 @@ enum {
 	STALE_NS = 1000000, /* a poller not looked at for so long */
 	SLICE_NS = 10000000, /* a processor is taken from a coroutine that has not come back for so long, ... */
 	BLOCKED_NS = 100000, /* ... or, if its thread sleeps in the kernel, for so long; the pause after such a one */
+	TRIM_NS = 2000000000,
 };
 
 static struct {
@@ -57,7 +58,7 @@ static struct {
 	} seen[WEFT_MAXPROCS_LIMIT];
 } monitor;
 
-int64_t wf_monitor_trim_ns = 2000000000;
+struct wf_monitor_pace wf_monitor_pace = {SAMPLE_NS, SLICE_NS, TRIM_NS};
 
 static void wake(void)
 {
@@ -170,11 +171,12 @@ static bool may_take_locked(void)
 /* Whether it is time to take the processor, and whether its thread sleeps. */
 static bool is_due_locked(const struct wf_proc *p, int64_t stuck, bool wanted, bool *asleep)
 {
+	bool alone = !wanted && monitor.seen[p->index].alone, spent = stuck >= wf_monitor_pace.slice_ns;
 	*asleep = false;
-	if (stuck < BLOCKED_NS || (!wanted && monitor.seen[p->index].alone && stuck < SLICE_NS))
+	if (!spent && (stuck < BLOCKED_NS || alone))
 		return false;
 	*asleep = wf_os_thread_sleeps((int)wf_u32_load(&p->worker->os_id));
-	return *asleep || (stuck >= SLICE_NS && (wanted || !monitor.seen[p->index].alone));
+	return *asleep || (spent && !alone);
 }
 
 /* Returns whether a worker should be woken for what waits behind a busy one. */
@@ -186,7 +188,7 @@ static bool help(struct wf_proc *p, int64_t now)
 	bool idle = wf_u32_load(&wf_rt.idle_count) != 0, behind = waits_behind(p, now);
 	bool wanted = !idle && (behind || work_for_anybody(now));
 	if (stuck > 0 && is_due_locked(p, stuck, wanted, &asleep) && may_take_locked())
-		take = take_locked(p, wanted, asleep && stuck >= SLICE_NS);
+		take = take_locked(p, wanted, asleep && stuck >= wf_monitor_pace.slice_ns);
 	if (take) {
 		monitor.seen[p->index].since = now;
 		monitor.hurry = monitor.hurry || asleep;
@@ -236,7 +238,7 @@ static void trace(int64_t now)
 static void trim(int64_t now)
 {
 	if (now >= monitor.trim_at && !wf_stack_trim())
-		monitor.trim_at = now + wf_monitor_trim_ns;
+		monitor.trim_at = now + wf_monitor_pace.trim_ns;
 }
 
 /* How long a monitor that has nothing to look at may sleep; -1: for good. */
@@ -256,7 +258,7 @@ static int64_t pause_ns(int64_t now)
 	else if (!monitor.quiet_since)
 		monitor.quiet_since = now;
 	if (!monitor.quiet_since || now - monitor.quiet_since < QUIET_NS)
-		return monitor.hurry ? BLOCKED_NS : SAMPLE_NS << monitor.calm / CALM_SAMPLES;
+		return monitor.hurry ? BLOCKED_NS : wf_monitor_pace.sample_ns << monitor.calm / CALM_SAMPLES;
 	wf_u32_store(&monitor.asleep, 1);
 	wf_fence_full(); /* pairs with the one in wf_monitor_notice */
 	return anything_runs() ? SAMPLE_NS : sleep_ns(now);
@@ -284,7 +286,7 @@ int wf_monitor_start(void)
 	wf_u32_store(&monitor.asleep, 0);
 	wf_store(&monitor.deadline, (uintptr_t)WF_TIME_NEVER);
 	monitor.quiet_since = monitor.calm = 0;
-	monitor.trim_at = wf_os_now() + wf_monitor_trim_ns;
+	monitor.trim_at = wf_os_now() + wf_monitor_pace.trim_ns;
 	monitor.trace_at = wf_rt.config.trace_ns > 0 ? wf_os_now() + wf_rt.config.trace_ns : WF_TIME_NEVER;
 	wf_trace_start();
 	return wf_os_thread_start(&monitor.thread, "weft-monitor", monitor_main, NULL);

@@ -2,13 +2,20 @@
 #ifndef WF_MONITOR_H
 #define WF_MONITOR_H
 
+#include <stdint.h>
 #include <weft/time.h>
 
 int wf_monitor_start(void);
 void wf_monitor_stop(void);
 
-/* How long a stack is free before its memory goes back to the system, at least; changed by tests only. */
-extern int64_t wf_monitor_trim_ns;
+/* Changed by tests only, before the start. */
+struct wf_monitor_pace {
+	int64_t sample_ns; /* between two looks */
+	int64_t slice_ns;  /* a processor is taken from a coroutine that has not come back for so long */
+	int64_t trim_ns;   /* how long a stack is free before its memory goes back to the system, at least */
+};
+
+extern struct wf_monitor_pace wf_monitor_pace;
 
 /* weft_shutdown's deadline: whoever lives then is named, and the process exits. The earliest one set holds. */
 void wf_monitor_set_deadline(weft_time deadline);

@@ -495,7 +495,7 @@ TEST(memory_of_a_spike_is_given_back)
 	SKIP("sanitizers need memory of their own");
 #endif
 	int n = test_scaled(20000);
-	wf_monitor_trim_ns = 20000000;
+	wf_monitor_pace.trim_ns = 20000000;
 	CHECK_RESULT(weft_start(NULL), 0);
 	long before = resident_bytes();
 	for (int i = 0; i < n; i++)
