@@ -42,6 +42,7 @@ enum wf_co_kind {
 enum wf_co_special {
 	WF_CO_FRESH = 1, /* it has no stack yet */
 	WF_CO_TIMED = 2, /* for the statistics: how long since runnable_at? */
+	WF_CO_PINNED = 4, /* runs on one worker only */
 };
 
 /* Under the lock. */
@@ -100,6 +101,8 @@ struct weft_co {
 	struct wf_list watchers; /* struct wf_watcher: told of its end; only of escaped ones */
 	struct wf_defer *defers;
 	unsigned blocking;      /* weft_block_enter without exit */
+	unsigned pins;          /* weft_pin without unpin */
+	struct wf_worker *pinned; /* if PINNED: to this one */
 	void **locals;
 	wf_u8 name[WEFT_NAME_SIZE]; /* the last byte stays 0 */
 	struct wf_san_fiber fiber;
@@ -158,6 +161,9 @@ static inline const char *wf_co_name_of(const struct weft_co *co)
 {
 	return (const char *)co->name;
 }
+
+/* block.c: a pinned coroutine that runs on w is not pinned any more. */
+void wf_unpin(struct wf_worker *w, struct weft_co *co);
 
 /* Ends its present wait with -ECANCELED if that can be cancelled. After `cancel` was set, and a heavy fence. */
 void wf_co_end_wait(struct wf_worker *w, struct weft_co *co);

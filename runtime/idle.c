@@ -36,7 +36,7 @@ void wf_put_idle_locked(struct wf_proc *p)
 }
 
 /* Here, and not when the worker wakes: the monitor can ask for the processor from now on, and that must not be forgotten. */
-static void give_locked(struct wf_proc *p, struct wf_worker *w)
+void wf_give_locked(struct wf_proc *p, struct wf_worker *w)
 {
 	p->worker = w;
 	if (w)
@@ -51,7 +51,7 @@ struct wf_proc *wf_take_idle_locked(struct wf_worker *w)
 	wf_u32_add_full(&wf_rt.idle_count, -1);
 	struct wf_proc *p = wf_container_of(l, struct wf_proc, idle);
 	p->state = WF_PROC_RUNNING;
-	give_locked(p, w);
+	wf_give_locked(p, w);
 	return p;
 }
 
@@ -250,7 +250,7 @@ static struct wf_worker *first_idle_locked(void)
 static void hand_locked(struct wf_worker *w, struct wf_proc *p)
 {
 	wf_list_remove(&w->idle);
-	give_locked(p, w);
+	wf_give_locked(p, w);
 	w->handed = p;
 	w->spinning = true;
 	wf_u32_store_release(&w->signal, 1); /* pairs with the acquire in sleep_until_signal */

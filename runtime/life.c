@@ -84,6 +84,7 @@ static inline __attribute__((always_inline)) void prepare(struct wf_worker *w, s
 	wf_store(&co->creator, w && w->co ? w->co->id : 0);
 	co->defers = NULL;
 	co->blocking = 0;
+	co->pins = 0;
 	co->locals = NULL;
 	wf_co_name(co, plan->name);
 	co->on_end = NULL;
@@ -264,6 +265,8 @@ _Noreturn void wf_co_finish(struct weft_co *co, int result)
 	struct wf_worker *w = wf_enter();
 	struct wf_stack *stack = co->stack;
 	bool daemon = co->kind & WF_CO_DAEMON;
+	if (wf_unlikely(co->pins > 0))
+		wf_unpin(w, co);
 	co->result = result;
 	if (co->on_end)
 		co->on_end(w, co, result);

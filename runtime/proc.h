@@ -99,11 +99,13 @@ struct wf_worker {
 	/* Its own, while it holds a processor. */
 	struct wf_proc *proc; /* changed by the monitor, under rt.lock, while the worker is outside */
 	struct weft_co *co;   /* running; NULL in the scheduler */
+	struct weft_co *pinned; /* the only one that it may run; NULL: any */
 	int budget;           /* what the running coroutine may still spend (sched.h, WF_COST_...) */
 	struct weft_co *collected; /* made runnable by the poller while the worker had no processor; linked by next */
 	unsigned char how;    /* enum wf_ready_how: what wf_ready does */
 	unsigned char time_after; /* READY_TIMED: so many more, and then that one is measured */
 	bool spinning;        /* counted in rt.spinning */
+	struct weft_co *deferred; /* was to be run next, and is pinned to another worker */
 	wf_commit_fn *commit; /* what the arriving side does for the one that was left */
 	void *commit_arg;
 	wf_word sp;           /* the scheduler's context, on the thread's own stack */
@@ -112,6 +114,8 @@ struct wf_worker {
 	/* Sleeping and waking; under rt.lock but for the futex. */
 	struct wf_link idle;   /* on rt.idle_workers */
 	struct wf_proc *handed; /* given to it by whoever woke it */
+	bool pin_waits;        /* for its pinned coroutine to become runnable, without a processor */
+	bool pin_ready;        /* it became so before the worker could wait */
 	bool in_poll;          /* sleeps in the poller, not on the futex */
 	wf_u32 signal;         /* futex: 1 wake up */
 	bool dismissed;        /* leaves, joined by nobody */

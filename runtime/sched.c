@@ -65,7 +65,13 @@ static WF_COLD void measure(struct wf_worker *w, struct weft_co *co)
 void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
 {
 	unsigned special = to->special;
-	to->special = 0;
+	if (wf_unlikely(wf_is_pinned_elsewhere(w, to))) {
+		w->deferred = to;
+		w->co = NULL;
+		wf_san_leave(from, &w->fiber);
+		return wf_ctx_switch(save, wf_load_ptr(&w->sp), w); /* relaxed: our own */
+	}
+	to->special = (unsigned char)(special & WF_CO_PINNED);
 	if (wf_unlikely(special & WF_CO_TIMED))
 		measure(w, to);
 	if (special & WF_CO_FRESH)
@@ -143,6 +149,8 @@ static void prefetch(const struct wf_runq *q)
 struct weft_co *wf_pick_next(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
+	if (wf_unlikely(w->pinned != NULL))
+		return NULL;
 	if (wf_unlikely(--p->countdown < 0 || wf_stress(32)))
 		wf_look_around(w);
 	struct weft_co *co = p->next;

@@ -12,7 +12,8 @@
 /* The coroutine to run next, NULL: none without a closer look (worker.c). Now and then it looks around first. */
 struct weft_co *wf_pick_next(struct wf_worker *w);
 
-/* Goes to a coroutine that is special: binds a stack to a fresh one. Returns as wf_ctx_switch does. */
+/* Goes to a coroutine that is special: binds a stack to a fresh one; to the scheduler in place of one that is pinned to another
+ * worker. Returns as wf_ctx_switch does. */
 void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to);
 
 /* What follows is inline because of what a processor does with returns: it predicts them by the calls that it has seen, and after a
@@ -117,14 +118,24 @@ void wf_worker_unlink_locked(struct wf_worker *w);
 /* Puts a processor on the idle list, or takes one off it for w (NULL: for a worker that will be found); w then begins to use it. */
 void wf_put_idle_locked(struct wf_proc *p);
 struct wf_proc *wf_take_idle_locked(struct wf_worker *w);
+void wf_give_locked(struct wf_proc *p, struct wf_worker *w);
 void wf_hold(struct wf_worker *w, struct wf_proc *p);
 
 /* Gives up the processor and sleeps until there is one and a reason to have it. False: the worker is to leave. */
 bool wf_sleep_for_proc(struct wf_worker *w);
 
-/* Gives the worker's processor to another one that is needed, or to the idle list. The worker is inside; afterwards it has
- * none, and its next entry finds that out. */
-void wf_hand_over(struct wf_worker *w);
+/* ---- coroutines that are pinned to a worker (block.c), in the scheduler's context ------------------------------------- */
+
+static inline bool wf_is_pinned_elsewhere(const struct wf_worker *w, const struct weft_co *co)
+{
+	return (co->special & WF_CO_PINNED) && co->pinned != w;
+}
+
+/* Sees to it that a runnable coroutine runs on the worker that it is pinned to: w may have lost its processor to that one. */
+void wf_deliver(struct wf_worker *w, struct weft_co *co);
+
+/* Gives the processor up and sleeps until the worker's pinned coroutine is runnable and there is a processor for it. */
+void wf_await_pinned(struct wf_worker *w);
 
 /* A processor was put on the idle list: wakes whoever should know of its work and timers. */
 void wf_look_again(void);

@@ -138,20 +138,34 @@ static struct weft_co *find_work(struct wf_worker *w)
 
 /* ---- a worker's life --------------------------------------------------------------------------------------------------- */
 
+/* NULL: nothing, the worker has no processor, or is to give it up. */
+static struct weft_co *next_in_scheduler(struct wf_worker *w)
+{
+	if (w->pinned) {
+		wf_await_pinned(w);
+		return w->pinned;
+	}
+	if (!w->proc)
+		return NULL;
+	if (wf_u32_load(&w->proc->retire) == 0)
+		return find_work(w);
+	wf_retire(w);
+	return NULL;
+}
+
 static void run(struct wf_worker *w)
 {
 	for (;;) {
-		if (!w->proc && !wf_sleep_for_proc(w))
+		struct weft_co *co = next_in_scheduler(w);
+		if (!co && !wf_sleep_for_proc(w))
 			return;
-		struct weft_co *co = NULL;
-		if (wf_u32_load(&w->proc->retire))
-			wf_retire(w);
-		else
-			co = find_work(w);
-		if (co)
+		if (co && wf_is_pinned_elsewhere(w, co))
+			w->deferred = co;
+		else if (co)
 			wf_switch_from_scheduler(w, co);
-		else if (!wf_sleep_for_proc(w))
-			return;
+		if (w->deferred)
+			wf_deliver(w, w->deferred);
+		w->deferred = NULL;
 	}
 }
 
