@@ -105,6 +105,7 @@ static void release_stack(struct wf_worker *w, void *arg)
 _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
 {
 	wf_word sp;
+	w->co = NULL; /* its control block is somebody else's by now */
 	struct weft_co *to = wf_pick_next(w);
 	w->commit = release_stack;
 	w->commit_arg = stack;
