@@ -74,6 +74,17 @@ static long long from_env_list(const char *name, const char *key, long long min,
 	return value;
 }
 
+/* Which of the words is the value of a variable; 0, and one line on standard error, for another one. words[0]: as if unset. */
+static int word_from_env(const char *name, const char *const *words, int count)
+{
+	const char *text = getenv(name);
+	for (int i = 0; i < count; i++)
+		if (!text || !*text || strcmp(text, words[i]) == 0)
+			return text && *text ? i : 0;
+	wf_report("%s=\"%.60s\" is none of the words that it can be; using \"%s\"", name, text, words[0]);
+	return 0;
+}
+
 static int default_maxprocs(void)
 {
 	int cpus = wf_os_cpu_count();
@@ -84,6 +95,7 @@ static int default_maxprocs(void)
 
 void weft_config_init(struct weft_config *config)
 {
+	static const char *const on_deadlock[] = {"default", "off", "report", "exit"};
 	*config = (struct weft_config){
 		.size = sizeof *config,
 		.maxprocs = default_maxprocs(),
@@ -95,6 +107,7 @@ void weft_config_init(struct weft_config *config)
 		.helper_idle_ns = WEFT_MS(from_env("WEFT_HELPER_IDLE_MS", false, 0, HELPER_IDLE_MS_MAX, HELPER_IDLE_MS_DEFAULT)),
 		.max_lookups = (int)from_env("WEFT_MAX_LOOKUPS", false, 1, WORKERS_MAX, LOOKUPS_DEFAULT),
 		.watch_stack_overflow = true,
+		.on_deadlock = word_from_env("WEFT_DEADLOCK", on_deadlock, (int)wf_countof(on_deadlock)),
 		.trace_ns = from_env_list("WEFT_TRACE", "sched", 0, TRACE_MS_MAX, 0) * 1000000,
 	};
 }

@@ -132,15 +132,33 @@ void wf_co_free(struct wf_worker *w, struct weft_co *co)
 		spill(p);
 }
 
-void wf_co_each(void (*fn)(struct weft_co *co, void *arg), void *arg)
+bool wf_co_all(bool (*fn)(struct weft_co *co, void *arg), void *arg)
 {
 	wf_lock(&slab_lock);
 	struct slab *s = slabs;
 	wf_unlock(&slab_lock);
 	for (; s; s = s->next)
 		for (int i = 0; i < SLAB; i++)
-			if (wf_u8_load(&s->co[i].state) != WF_STATE_FREE)
-				fn(&s->co[i], arg);
+			if (wf_u8_load(&s->co[i].state) != WF_STATE_FREE && !fn(&s->co[i], arg))
+				return false;
+	return true;
+}
+
+struct visit {
+	void (*fn)(struct weft_co *co, void *arg);
+	void *arg;
+};
+
+static bool go_on(struct weft_co *co, void *arg)
+{
+	const struct visit *visit = arg;
+	visit->fn(co, visit->arg);
+	return true;
+}
+
+void wf_co_each(void (*fn)(struct weft_co *co, void *arg), void *arg)
+{
+	wf_co_all(go_on, &(struct visit){fn, arg});
 }
 
 void wf_co_free_all(void)

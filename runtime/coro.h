@@ -135,6 +135,9 @@ void wf_co_free(struct wf_worker *w, struct weft_co *co);
 /* Calls fn for every control block that is not FREE, or is just becoming so: fn looks through relaxed loads and claims. */
 void wf_co_each(void (*fn)(struct weft_co *co, void *arg), void *arg);
 
+/* Whether fn is true of all of them; looks no further than the first of which it is not. */
+bool wf_co_all(bool (*fn)(struct weft_co *co, void *arg), void *arg);
+
 void wf_co_free_all(void);
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */

@@ -47,7 +47,6 @@ static void describe_wait(struct wf_subject *s, struct wf_wait *wait, int64_t no
 {
 	s->why = (enum wf_reason)wf_u8_load(&wait->why);
 	s->object = wf_load(&wait->object);
-	s->joined = s->why == WF_WHY_JOIN ? wf_load(&((struct weft_co *)s->object)->id) : 0;
 	s->fd = wf_netpoll_fd_of(s->object);
 	int64_t since = (int64_t)wf_load(&wait->since);
 	s->waited_ns = now > since ? now - since : 0;
@@ -58,7 +57,9 @@ static void describe_parked(struct wf_subject *s, struct weft_co *co, int64_t no
 {
 	struct chain chain;
 	const struct wf_ctx_frame *frame = wf_load_ptr(&co->sp);
+	const struct weft_co *other = wf_awaited(co);
 	describe_wait(s, &co->wait, now);
+	s->other = other ? wf_load(&other->id) : 0;
 	if (wf_load(&co->wait.timer.heap))
 		s->left_ns = co->wait.timer.when - now;
 	describe_stack(s, co->stack, (const char *)frame);
@@ -108,6 +109,13 @@ static void dump_one(struct weft_co *co, void *arg)
 	is_first = false;
 }
 
+static void dump_cycle(struct weft_co *const *members, int n, void *arg)
+{
+	(void)arg;
+	wf_put_cycle(&out, out_style, members, n, is_first);
+	is_first = false;
+}
+
 /* ---- all ------------------------------------------------------------------------------------------------------------- */
 
 void wf_dump(int fd, enum wf_dump_style style)
@@ -120,6 +128,9 @@ void wf_dump(int fd, enum wf_dump_style style)
 	is_first = true;
 	wf_put_head(&out, style);
 	wf_co_each(dump_one, &subject);
+	wf_put_middle(&out, style);
+	is_first = true;
+	wf_cycles_find(dump_cycle, NULL);
 	wf_put_tail(&out, style);
 	wf_flush(&out);
 	wf_unlock(&one_at_a_time);
@@ -132,6 +143,25 @@ static void dump(int fd, enum wf_dump_style style)
 	if (wf_worker_self() || wf_load_acquire(&wf_up))
 		wf_dump(fd, style);
 	wf_leave_guest();
+}
+
+static int find_cycles(int fd)
+{
+	wf_lock(&one_at_a_time);
+	out.fd = fd;
+	out_style = WF_DUMP_TEXT;
+	int n = wf_cycles_find(dump_cycle, NULL);
+	wf_flush(&out);
+	wf_unlock(&one_at_a_time);
+	return n;
+}
+
+int weft_find_cycles(int fd)
+{
+	wf_enter_guest();
+	int n = wf_worker_self() || wf_load_acquire(&wf_up) ? find_cycles(fd) : 0;
+	wf_leave_guest();
+	return n;
 }
 
 void weft_dump(int fd)

@@ -63,10 +63,10 @@ static void put_wait(struct wf_out *out, const struct wf_subject *s)
 	wf_put(out, " for %s", wf_reason_name(s->why));
 	if (s->fd >= 0)
 		wf_put(out, " on descriptor %d", s->fd);
-	else if (s->joined)
-		wf_put(out, " of coroutine %llu", U(s->joined));
-	else if (s->object)
+	else if (s->object && s->why != WF_WHY_JOIN)
 		wf_put(out, " at %#llx", U(s->object));
+	if (s->other)
+		wf_put(out, "%s coroutine %llu", s->why == WF_WHY_JOIN ? " of" : " held by", U(s->other));
 	wf_put(out, ", since ");
 	put_duration(out, s->waited_ns);
 	if (s->left_ns != WF_TIME_NEVER) {
@@ -110,8 +110,8 @@ static void put_json_wait(struct wf_out *out, const struct wf_subject *s)
 	       U(s->waited_ns));
 	if (s->fd >= 0)
 		wf_put(out, ",\"fd\":%d", s->fd);
-	if (s->joined)
-		wf_put(out, ",\"joins\":%llu", U(s->joined));
+	if (s->other)
+		wf_put(out, ",\"other\":%llu", U(s->other));
 	if (s->left_ns != WF_TIME_NEVER)
 		wf_put(out, ",\"deadline_in_ns\":%lld", (long long)s->left_ns);
 }
@@ -167,6 +167,30 @@ void wf_put_subject(struct wf_out *out, enum wf_dump_style style, const struct w
 		put_text(out, s);
 	else
 		put_json(out, s, first);
+}
+
+void wf_put_middle(struct wf_out *out, enum wf_dump_style style)
+{
+	if (style == WF_DUMP_JSON)
+		wf_put(out, "\n],\"cycles\":[");
+}
+
+void wf_put_cycle(struct wf_out *out, enum wf_dump_style style, struct weft_co *const *members, int n, bool first)
+{
+	bool text = style == WF_DUMP_TEXT;
+	wf_put(out, text ? "cycle:" : "%s[", first ? "" : ",");
+	for (int i = 0; i < n; i++) {
+		const struct weft_co *co = members[i];
+		if (text)
+			wf_put(out, " coroutine %llu waits for the %s of", U(wf_load(&co->id)),
+			       wf_reason_name(wf_u8_load(&co->wait.why)));
+		else
+			wf_put(out, "%s%llu", i ? "," : "", U(wf_load(&co->id)));
+	}
+	if (text)
+		wf_put(out, " coroutine %llu\n", U(wf_load(&members[0]->id)));
+	else
+		wf_put(out, "]");
 }
 
 void wf_put_tail(struct wf_out *out, enum wf_dump_style style)

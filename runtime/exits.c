@@ -188,7 +188,7 @@ int weft_exits_unwatch(struct weft_exits *e, struct weft_co *co)
 static int wait_locked(struct wf_worker **w, struct weft_exits *e, struct weft_ended *ended, int64_t deadline)
 {
 	struct wf_waiter waiter;
-	struct wf_wait *wait = wf_wait_begin(*w, WF_WHY_JOIN, e);
+	struct wf_wait *wait = wf_wait_begin(*w, WF_WHY_EXIT, e);
 	wf_exits_await_locked(e, &waiter, wait, ended, 0);
 	wf_unlock(&e->lock);
 	int result = wf_park(w, wait, deadline, WF_CANCELLABLE);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "deadlock.h"
 #include "debug.h"
 #include "monitor.h"
 #include "netpoll.h"
@@ -96,7 +97,12 @@ static int wait_drained(enum wf_draining what, weft_time deadline)
 		unsigned seen = wf_u32_load_acquire(&wf_rt.drained); /* pairs with wf_drain_check; one may come late */
 		if (wf_live(what == WF_DRAIN_ALL) == 0 || (left = wf_time_left(deadline)) == 0)
 			break;
+		int stuck = left < 0;
+		wf_u32_add_full(&wf_threads_stuck, stuck);
+		if (stuck)
+			wf_monitor_thread_stuck();
 		wf_os_futex_wait(&wf_rt.drained, seen, left);
+		wf_u32_add_full(&wf_threads_stuck, -stuck);
 	}
 	wf_u32_store(&wf_rt.draining, WF_DRAIN_NO);
 	return left == 0 ? -ETIMEDOUT : 0;
@@ -152,6 +158,7 @@ int weft_run(const struct weft_config *config, weft_fn *fn, void *arg)
 	if (result != 0)
 		return result;
 	attr.name = "main";
+	wf_u32_store(&wf_rt.whole_program, 1);
 	result = weft_spawn(&co, &attr, fn, arg);
 	int failed = result == 0 ? weft_join(co, &result) : result;
 	int stopped = weft_stop(WEFT_NEVER);

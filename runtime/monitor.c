@@ -22,6 +22,7 @@
 #include <weft/base.h>
 
 #include "check.h"
+#include "deadlock.h"
 #include "dump.h"
 #include "netpoll.h"
 #include "sched.h"
@@ -44,6 +45,7 @@ static struct {
 	wf_u32 wake;     /* futex; also: there is a reason to look at once */
 	wf_u32 asleep;
 	wf_u32 stop;
+	wf_u32 check;    /* something happened since it was last looked whether anything can */
 	wf_word deadline;
 	int64_t trim_at;
 	int64_t trace_at; /* when the next line of statistics is due; WF_TIME_NEVER: never */
@@ -253,12 +255,16 @@ static int64_t sleep_ns(int64_t now)
 /* How long until the next look: for good only when nothing runs, and still nothing after saying so. */
 static int64_t pause_ns(int64_t now)
 {
-	if (anything_runs())
+	if (anything_runs()) {
+		wf_u32_store(&monitor.check, 1);
 		monitor.quiet_since = 0;
-	else if (!monitor.quiet_since)
+	} else if (!monitor.quiet_since) {
 		monitor.quiet_since = now;
+	}
 	if (!monitor.quiet_since || now - monitor.quiet_since < QUIET_NS)
 		return monitor.hurry ? BLOCKED_NS : wf_monitor_pace.sample_ns << monitor.calm / CALM_SAMPLES;
+	if (wf_u32_cas_full(&monitor.check, 1, 0) && (int64_t)wf_load(&monitor.deadline) == WF_TIME_NEVER)
+		wf_deadlock_check();
 	wf_u32_store(&monitor.asleep, 1);
 	wf_fence_full(); /* pairs with the one in wf_monitor_notice */
 	return anything_runs() ? SAMPLE_NS : sleep_ns(now);
@@ -278,6 +284,12 @@ static void monitor_main(void *arg)
 	}
 }
 
+void wf_monitor_thread_stuck(void)
+{
+	wf_u32_store(&monitor.check, 1);
+	wf_monitor_notice();
+}
+
 /* ---- its life ---------------------------------------------------------------------------------------------------------- */
 
 int wf_monitor_start(void)
@@ -285,6 +297,7 @@ int wf_monitor_start(void)
 	wf_u32_store(&monitor.stop, 0);
 	wf_u32_store(&monitor.asleep, 0);
 	wf_store(&monitor.deadline, (uintptr_t)WF_TIME_NEVER);
+	wf_u32_store(&monitor.check, 1);
 	monitor.quiet_since = monitor.calm = 0;
 	monitor.trim_at = wf_os_now() + wf_monitor_pace.trim_ns;
 	monitor.trace_at = wf_rt.config.trace_ns > 0 ? wf_os_now() + wf_rt.config.trace_ns : WF_TIME_NEVER;

@@ -20,6 +20,9 @@ extern struct wf_monitor_pace wf_monitor_pace;
 /* weft_shutdown's deadline: whoever lives then is named, and the process exits. The earliest one set holds. */
 void wf_monitor_set_deadline(weft_time deadline);
 
+/* A plain thread waits for coroutines from now on: that may have been the last thing that could happen. */
+void wf_monitor_thread_stuck(void);
+
 /* A processor has just gone from idle to running, or could not for want of a thread: a monitor that sleeps goes on. */
 void wf_monitor_notice(void);
 

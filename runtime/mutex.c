@@ -14,6 +14,7 @@
 #include "sync.h"
 
 #include "check.h"
+#include "dump.h"
 
 enum { STARVE_NS = 1000000 };
 
@@ -160,6 +161,8 @@ static struct wf_wait *unlock_to_first(struct wf_mutex *m)
 		off |= WF_MUTEX_STARVING;
 	else if (!hand)
 		off |= WF_MUTEX_LOCKED, on = WF_MUTEX_WOKEN;
+	else
+		wf_store(&m->owner, (uintptr_t)wait->co); /* relaxed: for reports */
 	do
 		s = wf_u32_load(&m->state);
 	while (!wf_u32_cas_full(&m->state, s, (s & ~off) | on)); /* release: pairs with the acquires of taking it */
@@ -170,6 +173,7 @@ static struct wf_wait *unlock_to_first(struct wf_mutex *m)
 void wf_mutex_unlock(struct wf_worker *w, struct wf_mutex *m)
 {
 	struct wf_wait *wait = NULL;
+	wf_mutex_disown(m);
 	while (!wait && !unlock_alone(m))
 		wait = unlock_to_first(m);
 	if (wait)
@@ -206,7 +210,7 @@ static WF_NOINLINE void lock_slow(struct wf_mutex *m)
 {
 	struct wf_worker *w = wf_enter();
 	wf_charge(&w, WF_COST_CALL);
-	int result = wf_mutex_lock_slow(&w, m, WF_TIME_NEVER, WF_PLAIN, WF_MUTEX_TRY);
+	int result = wf_mutex_lock(&w, m, WF_TIME_NEVER, WF_PLAIN, WF_MUTEX_TRY);
 	(void)result; /* nothing ends such a wait but the mutex */
 	wf_leave(w);
 }
@@ -214,7 +218,10 @@ static WF_NOINLINE void lock_slow(struct wf_mutex *m)
 void weft_mutex_lock(struct weft_mutex *mutex)
 {
 	struct wf_mutex *m = inner(mutex);
-	if (wf_unlikely(!wf_pay(wf_worker_self()) || !wf_mutex_take(m)))
+	struct wf_worker *w = wf_worker_self();
+	if (wf_likely(wf_pay(w) && wf_mutex_take(m)))
+		wf_mutex_own(m, w);
+	else
 		lock_slow(m);
 }
 
@@ -232,7 +239,15 @@ int weft_mutex_lock_until(struct weft_mutex *mutex, weft_time deadline)
 
 bool wf_mutex_trylock(struct wf_mutex *m)
 {
-	return take_after(m, WF_MUTEX_TRY);
+	bool mine = take_after(m, WF_MUTEX_TRY);
+	if (mine)
+		wf_mutex_own(m, wf_worker_self());
+	return mine;
+}
+
+struct weft_co *wf_mutex_owner(uintptr_t mutex)
+{
+	return wf_load_ptr(&((struct wf_mutex *)mutex)->owner);
 }
 
 bool weft_mutex_trylock(struct weft_mutex *mutex)
@@ -251,6 +266,7 @@ static WF_NOINLINE void unlock_slow(struct wf_mutex *m)
 void weft_mutex_unlock(struct weft_mutex *mutex)
 {
 	struct wf_mutex *m = inner(mutex);
+	wf_mutex_disown(m);
 	if (wf_unlikely(!wf_u32_cas_release(&m->state, WF_MUTEX_LOCKED, 0)))
 		unlock_slow(m);
 }

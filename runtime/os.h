@@ -54,6 +54,9 @@ void wf_os_thread_detach(struct wf_os_thread thread);
 struct wf_os_thread wf_os_thread_self(void);
 int wf_os_thread_id(void); /* of the calling thread, for the next */
 
+/* How many threads this process has; 0: nobody can tell. */
+int wf_os_thread_count(void);
+
 /* Whether a thread of this process sleeps in the kernel just now; false where nobody can tell. About 10 us. */
 bool wf_os_thread_sleeps(int id);
 

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -55,6 +56,13 @@ WF_OPAQUE void wf_os_futex_wake(wf_u32 *word, int n)
 int wf_os_thread_id(void)
 {
 	return (int)syscall(SYS_gettid);
+}
+
+/* A directory has a link for each directory in it, and two more. */
+int wf_os_thread_count(void)
+{
+	struct stat status;
+	return stat("/proc/self/task", &status) == 0 ? (int)status.st_nlink - 2 : 0;
 }
 
 /* The third field of proc(5), /proc/[pid]/task/[tid]/stat; the second is a name in parentheses that may hold anything. */

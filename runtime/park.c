@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "check.h"
+#include "deadlock.h"
+#include "monitor.h"
 
 static const char *const reason_names[WF_WHY_COUNT] = {
 	[WF_WHY_NONE] = "nothing",       [WF_WHY_JOIN] = "join",           [WF_WHY_SLEEP] = "sleep",
@@ -15,6 +17,7 @@ static const char *const reason_names[WF_WHY_COUNT] = {
 	[WF_WHY_SEM] = "semaphore",      [WF_WHY_WAITGROUP] = "waitgroup", [WF_WHY_ONCE] = "once",
 	[WF_WHY_WATCH] = "watch",        [WF_WHY_FLIGHT] = "flight",       [WF_WHY_MAILBOX_SEND] = "send to a mailbox",
 	[WF_WHY_SCOPE] = "scope",        [WF_WHY_OFFLOAD] = "offload",     [WF_WHY_MAILBOX_RECV] = "receive from a mailbox",
+	[WF_WHY_EXIT] = "exit",          [WF_WHY_TIMER] = "timer",         [WF_WHY_SELECT_FD] = "select with descriptors",
 };
 
 const char *wf_reason_name(enum wf_reason why)
@@ -159,12 +162,19 @@ static int sleep_until_woken(struct wf_wait *wait, uintptr_t ticket, int64_t dea
 static int block_thread(struct wf_wait *wait, int64_t deadline)
 {
 	uintptr_t ticket = wf_wait_ticket(wait);
+	wait->counted = deadline == WF_TIME_NEVER && wf_is_internal(wf_u8_load(&wait->why));
+	if (wait->counted)
+		wf_u32_add_full(&wf_threads_stuck, 1);
 	if (!wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED) && /* pairs with wf_claim */
 	    !wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) {    /* pairs with wf_wake */
 		wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
+		if (wait->counted)
+			wf_u32_add_full(&wf_threads_stuck, -1);
 		return (int)wait->result;
 	}
 	wf_thread_waits();
+	if (wait->counted)
+		wf_monitor_thread_stuck();
 	wf_leave_guest();
 	int result = sleep_until_woken(wait, ticket, deadline);
 	wf_enter_guest();
@@ -237,6 +247,8 @@ struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct w
 
 static void wake_thread(struct wf_wait *wait)
 {
+	if (wait->counted)
+		wf_u32_add_full(&wf_threads_stuck, -1);
 	wf_u32_store_release(&wait->thread_woken, 1); /* pairs with the acquire in block_thread */
 	wf_os_futex_wake(&wait->thread_woken, 1);
 }

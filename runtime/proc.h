@@ -167,6 +167,7 @@ struct wf_runtime {
 	wf_word foreign_daemons;
 	wf_word cancel_all;      /* new coroutines are born cancelled */
 	wf_u32 stopping;         /* workers are to leave */
+	wf_u32 whole_program;    /* started by weft_run */
 };
 
 enum wf_draining { WF_DRAIN_NO, WF_DRAIN_ALL_BUT_DAEMONS, WF_DRAIN_ALL };

@@ -10,6 +10,7 @@
 #include "sync.h"
 
 #include "check.h"
+#include "dump.h"
 
 enum {
 	WRITER = 1,
@@ -309,4 +310,9 @@ void weft_rwmutex_unlock(struct weft_rwmutex *rwmutex)
 		unlock_write(m);
 	else
 		unlock_read(m);
+}
+
+struct weft_co *wf_rwmutex_writer(uintptr_t rwmutex)
+{
+	return wf_mutex_owner((uintptr_t)&((struct wf_rwmutex *)rwmutex)->writers);
 }

@@ -224,7 +224,7 @@ static int choose(struct select *s, bool locked)
 
 static int queue_up_locked(struct select *s)
 {
-	s->wait = wf_wait_begin(s->w, WF_WHY_SELECT, s->cases);
+	s->wait = wf_wait_begin(s->w, s->watches ? WF_WHY_SELECT_FD : WF_WHY_SELECT, s->cases);
 	for (int i = 0, count = s->count; i < count; i++) {
 		int index = s->entries[i].index;
 		await_locked(&s->cases[index], &s->waiters[i], s->wait, 2 * index + CASE_WOKE + 1);

@@ -62,7 +62,19 @@ struct wf_mutex {
 	wf_u32 state;
 	struct wf_lock lock; /* guards the queue */
 	struct wf_waitq waiters;
+	wf_word owner;       /* the coroutine that has it, for reports; 0: nobody, or a thread, or one that has just got it */
 };
+
+/* After taking it, and before giving it up. Plain stores to a line that the state is in. */
+static inline void wf_mutex_own(struct wf_mutex *m, const struct wf_worker *w)
+{
+	wf_store(&m->owner, w ? (uintptr_t)w->co : 0); /* relaxed: for reports */
+}
+
+static inline void wf_mutex_disown(struct wf_mutex *m)
+{
+	wf_store(&m->owner, 0); /* relaxed: for reports */
+}
 
 static inline bool wf_mutex_take(struct wf_mutex *m)
 {
@@ -76,11 +88,15 @@ int wf_mutex_lock_slow(struct wf_worker **w, struct wf_mutex *m, int64_t deadlin
 /* Locks it after a wait that ended with `result` (WF_MUTEX_TRY: none). 0, or the errors of wf_park. */
 static inline int wf_mutex_lock(struct wf_worker **w, struct wf_mutex *m, int64_t deadline, enum wf_park_flags flags, int result)
 {
-	if (wf_likely(result == WF_MUTEX_TRY && wf_mutex_take(m)))
-		return 0;
-	if (wf_likely(result == WF_MUTEX_HANDED && !(wf_u32_load(&m->state) & WF_MUTEX_STARVING)))
-		return 0;
-	return wf_mutex_lock_slow(w, m, deadline, flags, result);
+	bool mine = (result == WF_MUTEX_TRY && wf_mutex_take(m)) ||
+		    (result == WF_MUTEX_HANDED && !(wf_u32_load(&m->state) & WF_MUTEX_STARVING));
+	if (wf_likely(mine))
+		result = 0;
+	else
+		result = wf_mutex_lock_slow(w, m, deadline, flags, result);
+	if (wf_likely(result == 0))
+		wf_mutex_own(m, *w);
+	return result;
 }
 
 bool wf_mutex_trylock(struct wf_mutex *m);

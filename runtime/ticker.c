@@ -301,7 +301,7 @@ int weft_timer_stop_wait(struct weft_timer *t)
 	wf_charge(&w, WF_COST_CALL);
 	wf_lock(&t->lock);
 	if (t->running && !(w && t->co == w->co)) {
-		failed = wf_wait_locked(&w, &t->lock, &t->stoppers, &waiter, WF_WHY_JOIN, t, WEFT_NEVER, WF_CANCELLABLE);
+		failed = wf_wait_locked(&w, &t->lock, &t->stoppers, &waiter, WF_WHY_TIMER, t, WEFT_NEVER, WF_CANCELLABLE);
 	} else {
 		failed = t->running ? -EDEADLK : 0;
 		wf_unlock(&t->lock);

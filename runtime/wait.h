@@ -40,7 +40,9 @@ enum wf_phase { WF_IDLE, WF_PARKING, WF_PARKED, WF_CLAIMED, WF_EARLY, WF_WOKEN, 
 /* Why a coroutine waits: for people, never for decisions. */
 enum wf_reason {
 	WF_WHY_NONE,
-	WF_WHY_JOIN,
+	WF_WHY_JOIN,    /* the object is the coroutine */
+	WF_WHY_EXIT,    /* of any of those that are watched */
+	WF_WHY_TIMER,   /* for a timer's function to return */
 	WF_WHY_SLEEP,
 	WF_WHY_READ,
 	WF_WHY_WRITE,
@@ -51,6 +53,7 @@ enum wf_reason {
 	WF_WHY_CHAN_SEND,
 	WF_WHY_CHAN_RECV,
 	WF_WHY_SELECT,
+	WF_WHY_SELECT_FD, /* descriptors are among the cases */
 	WF_WHY_MUTEX,
 	WF_WHY_RWMUTEX,
 	WF_WHY_COND,
@@ -73,6 +76,7 @@ struct wf_wait {
 	struct weft_co *co;   /* the coroutine; NULL: a plain thread */
 	intptr_t result;      /* written by whoever claimed, between claim and wake */
 	wf_u32 thread_woken;  /* plain thread: the futex it sleeps on */
+	bool counted;         /* plain thread: in wf_threads_stuck, until its waker takes it out */
 	wf_u8 why;            /* enum wf_reason; relaxed readers */
 	wf_word cancel_ticket; /* the wait that a cancel may end; an older one is stale and does no harm */
 	wf_word object;       /* what it waits for: its address, for dumps */

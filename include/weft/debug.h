@@ -14,8 +14,14 @@ WEFT_BEGIN
  * block the thread. Allocates nothing. Without a runtime: writes nothing. */
 WEFT_API void weft_dump(int fd);
 
-/* The same as JSON: {"version", "now_ns", "stats": {...}, "coroutines": [{...}, ...]}. */
+/* The same as JSON: {"version", "now_ns", "stats": {...}, "coroutines": [{...}, ...], "cycles": [[id, ...], ...]}. */
 WEFT_API void weft_dump_json(int fd);
+
+/* Writes to fd a line for each cycle of coroutines that wait for each other: for a mutex that the next one has locked, a
+ * reader-writer mutex that it has locked for writing, or its end (weft_join). Others may go on as they like meanwhile: a cycle
+ * never ends by itself, only by a deadline, a cancel, or somebody from outside who unlocks. Of 64 members at most. Dumps end with
+ * these lines. Returns how many there are. From anywhere; never parks. */
+WEFT_API int weft_find_cycles(int fd);
 
 WEFT_END
 

@@ -25,6 +25,15 @@ struct weft_config {
 	int max_lookups;   /* names looked up at a time; more of them queue (default 32).  WEFT_MAX_LOOKUPS */
 	bool watch_stack_overflow; /* a SIGSEGV/SIGBUS handler names the coroutine whose stack ran out (default) */
 	int64_t trace_ns;  /* a line of statistics on standard error this often; 0: none (default).  WEFT_TRACE=sched=1000, in ms */
+	int on_deadlock;   /* enum weft_deadlock.  WEFT_DEADLOCK=off, report or exit */
+};
+
+/* What to do when coroutines wait for each other, and nothing is left that could wake any of them (docs/debugging.md). */
+enum weft_deadlock {
+	WEFT_DEADLOCK_DEFAULT, /* weft_run: EXIT; weft_start: REPORT */
+	WEFT_DEADLOCK_OFF,
+	WEFT_DEADLOCK_REPORT,  /* all coroutines are described on standard error */
+	WEFT_DEADLOCK_EXIT,    /* and the process ends with WEFT_STATUS_DEADLOCK */
 };
 
 WEFT_BEGIN
