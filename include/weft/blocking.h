@@ -33,7 +33,7 @@ WEFT_API void weft_block_exit(void);
 /* From now on the calling coroutine runs on the thread that it is on, and on no other, and that thread runs nothing else: for
  * libraries that keep state per thread (GL contexts, locales, error queues) over calls that park. Pairs nest; the end of the
  * coroutine is the last unpin. While a pinned coroutine waits, its processor is the others'; so each of its waits costs two
- * switches of threads (20 us) where others cost a switch of coroutines. On a plain thread nothing happens. Never parks. */
+ * switches of threads (30 us) where others cost a switch of coroutines. On a plain thread nothing happens. Never parks. */
 WEFT_API void weft_pin(void);
 
 /* Aborts without a pin. Never parks. */
