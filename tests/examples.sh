@@ -1,0 +1,80 @@
+#!/bin/sh
+# The examples that are no servers: what they print, and how they end.
+#
+# Usage: examples.sh sieve|race|supervised sanitize=[address|thread] COMMAND...
+set -u
+what=$1 sanitize=$2
+shift 2
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+failures=0
+
+# try STATUS COMMAND...: runs it; its output is in $work/out
+try() {
+	expected=$1
+	shift
+	status=0
+	timeout 100 "$@" >"$work/out" 2>"$work/err" || status=$?
+	[ "$status" -eq "$expected" ] && return
+	echo "$*: ended with $status, not $expected"
+	cat "$work/out" "$work/err"
+	failures=$((failures + 1))
+}
+
+# said FILE TEXT: a line of it matches
+said() {
+	grep -q "$2" "$work/$1" && return
+	echo "not in what it printed: $2"
+	cat "$work/$1"
+	failures=$((failures + 1))
+}
+
+case $what in
+sieve)
+	try 0 "$@"
+	[ "$(tr '\n' ' ' <"$work/out")" = "2 3 5 7 11 13 17 19 23 29 31 37 41 43 47 53 59 61 67 71 73 79 83 89 97 " ] ||
+		said out "the first 25 primes"
+	try 0 "$@" 300
+	[ "$(tail -n 1 "$work/out")" = 1987 ] || said out "1987, the 300th prime"
+	try 2 "$@" 0
+	;;
+race)
+	case $sanitize in
+	*thread*)
+		# TSan sees it where two threads do it, for which a busy machine may need more than one run.
+		export WEFT_MAXPROCS=4 TSAN_OPTIONS="exitcode=66"
+		for again in 1 2 3 4 5 6 7 8 9; do
+			status=0
+			timeout 100 "$@" lost >"$work/out" 2>"$work/err" || status=$?
+			[ "$status" -ne 66 ] || break
+		done
+		[ "$status" -eq 66 ] || said err "a report, in $again runs"
+		said err "WARNING: ThreadSanitizer: data race"
+		said err "pay_in_two_steps"
+		;;
+	*)
+		try 1 "$@" lost
+		said out "^paid 160000, balance [0-9]"
+		;;
+	esac
+	for cure in mutex atomic actor; do
+		try 0 "$@" $cure
+		said out "^paid 160000, balance 160000$"
+	done
+	try 2 "$@" luck
+	;;
+supervised)
+	try 0 "$@"
+	said out "^18 done, 2 broken, 2 restarts$"
+	said out "^worker [123]: job 7 is broken$"
+	try 0 "$@" 1000
+	said out "^858 done, 142 broken, 142 restarts$"
+	try 1 "$@" 1000 3
+	said out ", 4 broken, 3 restarts$"
+	said err "failed too often"
+	try 2 "$@" 0
+	;;
+esac
+exit $((failures != 0))
