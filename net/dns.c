@@ -151,15 +151,30 @@ int weft_resolve(const char *host, const char *service, struct addrinfo **found)
 
 enum { NAME_SIZE = 256 }; /* of a host's name, by RFC 1035 */
 
+/* getaddrinfo(3) would take numbers of any shape, "1.2.3" for 1.2.0.3. */
+static bool is_name(const char *host)
+{
+	return host[strcspn(host, ":/[]")] == '\0' && host[strspn(host, ".0123456789")] != '\0';
+}
+
+/* And numbers of any size, 99999 for 34463. */
+static bool is_service(const char *service)
+{
+	size_t n = strspn(service, "0123456789");
+	return service[n] != '\0' || (n > 0 && n <= 5 && atoi(service) <= UINT16_MAX);
+}
+
 int wf_resolve_text(const char *text, int64_t deadline, struct addrinfo **found)
 {
 	char host[NAME_SIZE];
 	const char *colon = strrchr(text, ':');
 	size_t n = colon ? (size_t)(colon - text) : 0;
-	if (n == 0 || n >= sizeof host || colon[1] == '\0' || memchr(text, ':', n) || memchr(text, '/', n) || memchr(text, '[', n))
+	if (n == 0 || n >= sizeof host)
 		return -EINVAL;
 	memcpy(host, text, n);
 	host[n] = '\0';
+	if (!is_name(host) || !is_service(colon + 1))
+		return -EINVAL;
 	return wf_resolve(host, colon + 1, deadline, found);
 }
 

@@ -10,6 +10,7 @@
 #include "core_util.h"
 
 static atomic_int running, most, looked_up, go_on, given, freed;
+static int first_family = AF_INET; /* of what "some" resolves to */
 static in_port_t ports[4]; /* what "some" resolves to, on the loopback; 0 ends them */
 
 static struct addrinfo *new_info(in_port_t port)
@@ -30,6 +31,7 @@ static int find_ports(struct addrinfo **found)
 	struct addrinfo **at = found;
 	for (int i = 0; ports[i]; i++, at = &(*at)->ai_next)
 		*at = new_info(ports[i]);
+	(*found)->ai_family = first_family;
 	return 0;
 }
 
@@ -38,8 +40,9 @@ static int find_slowly(struct addrinfo **found)
 	int now = atomic_fetch_add(&running, 1) + 1, former = atomic_load(&most);
 	while (now > former && !atomic_compare_exchange_weak(&most, &former, now))
 		;
-	while (!atomic_load(&go_on))
+	do
 		usleep(100);
+	while (!atomic_load(&go_on));
 	*found = new_info(1);
 	atomic_fetch_sub(&running, 1);
 	return 0;
@@ -223,6 +226,8 @@ CO_TEST(dial_tries_in_turn)
 	CHECK_RESULT(weft_close(fd), 0);
 	ports[1] = closed_port();
 	CHECK_RESULT(weft_dial("some:echo", WEFT_NEVER), -ECONNREFUSED);
+	first_family = AF_UNIX; /* no address of a name */
+	CHECK_RESULT(weft_dial("some:echo", WEFT_NEVER), -EAFNOSUPPORT);
 	CHECK_RESULT(weft_close(listener), 0);
 	CHECK_EQ(atomic_load(&given), atomic_load(&freed));
 }
@@ -248,6 +253,14 @@ CO_TEST(dial_errors)
 	CHECK_RESULT(weft_dial("some", WEFT_NEVER), -EINVAL);
 	CHECK_RESULT(weft_dial("some:", WEFT_NEVER), -EINVAL);
 	CHECK_RESULT(weft_dial("a:b:echo", WEFT_NEVER), -EINVAL);
+	static const char *const malformed[] = { "127.0.0.1:99999", "some:65536", "some:123456", "1.2.3:80", "7:80", "[some]:80",
+						 ":", ":echo", "a/b:echo", "", "some:echo:" };
+	int former = atomic_load(&looked_up);
+	for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
+		CHECK_RESULT(weft_dial(malformed[i], WEFT_NEVER), -EINVAL);
+		CHECK_RESULT(weft_listen(malformed[i], 0), -EINVAL);
+	}
+	CHECK_EQ(atomic_load(&looked_up), former);
 	CHECK_RESULT(weft_dial("slow:echo", weft_after(WEFT_MS(3))), -ETIMEDOUT);
 	CHECK_RESULT(weft_dial("slow:echo", weft_now() - 1), -ETIMEDOUT);
 	atomic_store(&go_on, 1);

@@ -125,6 +125,30 @@ CO_TEST(streams_that_cross)
 	close(former_2);
 }
 
+/* Ours are given numbers that the child's standard streams are to have. */
+CO_TEST(standard_input_is_closed)
+{
+	struct weft_process_opts opts = WEFT_PROCESS_INIT;
+	int fds[2], former = dup(0);
+	char buf[16] = "";
+	CHECK_EQ(pipe2(fds, O_CLOEXEC), 0);
+	close(0);
+	opts.streams[0] = WEFT_STREAM_PIPE;
+	opts.streams[2] = WEFT_STREAM_FD;
+	opts.fds[2] = fds[1];
+	struct weft_process *process = start_shell(&opts, "cat >&2");
+	CHECK_GT(opts.fds[0], 2);
+	CHECK_RESULT(weft_write(opts.fds[0], "ab", 2), 2);
+	CHECK_RESULT(weft_close(opts.fds[0]), 0);
+	CHECK_EQ(wait_for(process), 0);
+	CHECK_EQ(dup2(former, 0), 0);
+	CHECK_EQ(read(fds[0], buf, sizeof buf), 2);
+	CHECK_MEM(buf, "ab", 2);
+	close(fds[0]);
+	close(fds[1]);
+	close(former);
+}
+
 CO_TEST(directory_environment_and_name)
 {
 	struct weft_process_opts opts = WEFT_PROCESS_INIT;
