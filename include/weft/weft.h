@@ -12,6 +12,7 @@
  *   supervisor.h  coroutines that are started again when they fail
  *   timer.h    functions and channels whose time comes, once or again and again
  *   watch.h    a value that changes, and those who want to hear of the latest
+ *   flight.h   one does the work, and all who want the same share it
  *   mailbox.h  messages from many to one, who can take them out of order
  *   stats.h    statistics
  *   blocking.h calls that block: handing the processor over, helper threads
@@ -43,6 +44,7 @@
 #include "supervisor.h"
 #include "debug.h"
 #include "watch.h"
+#include "flight.h"
 #include "mailbox.h"
 
 #endif
