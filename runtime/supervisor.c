@@ -169,11 +169,7 @@ static struct weft_supervisor *make_supervisor(const struct weft_supervisor_opts
 		s->opts.max_restarts = opts->max_restarts == 0 ? DEFAULT_RESTARTS : 0;
 	if (opts->period_ns == 0)
 		s->opts.period_ns = DEFAULT_PERIOD;
-	s->restart_times = calloc((size_t)s->opts.max_restarts + 1, sizeof *s->restart_times);
-	if (s->restart_times)
-		return s;
-	free(s);
-	return NULL;
+	return s;
 }
 
 int weft_supervisor_create(struct weft_supervisor **supervisor, const struct weft_supervisor_opts *opts,

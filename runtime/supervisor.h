@@ -35,8 +35,8 @@ struct wf_request {
 struct weft_supervisor {
 	struct weft_supervisor_opts opts;
 	struct wf_list specs;     /* as given to create */
-	weft_time *restart_times; /* a ring of the last max_restarts */
-	int restart_at, restart_count;
+	weft_time *restart_times; /* a ring: the restarts of the last period, at most max_restarts */
+	size_t restart_size, restart_first, restart_count;
 	wf_word restarts;
 	wf_word busy; /* 1: it runs, or ends */
 

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stress.h"
+
 static void put_on(struct weft_supervisor *s, struct wf_child *c)
 {
 	weft_mutex_lock(&s->mutex);
@@ -157,17 +159,36 @@ static int start_from(struct weft_supervisor *s, struct wf_child *first, struct 
 
 /* ---- starting again -------------------------------------------------------------------------------------------------- */
 
-/* Counts one more, if it is not too many. */
-static bool may_restart(struct weft_supervisor *s)
+static bool grow_restart_times(struct weft_supervisor *s)
 {
-	weft_time now = weft_now(), *oldest = &s->restart_times[s->restart_at];
-	if (s->opts.max_restarts == 0 || (s->restart_count == s->opts.max_restarts && now - *oldest < s->opts.period_ns))
+	size_t size = s->restart_size ? 2 * s->restart_size : 8;
+	weft_time *times = wf_stress_fails() ? NULL : calloc(size, sizeof *times);
+	if (!times)
 		return false;
-	*oldest = now;
-	s->restart_at = (s->restart_at + 1) % s->opts.max_restarts;
-	s->restart_count += s->restart_count < s->opts.max_restarts;
-	wf_add_full(&s->restarts, 1);
+	for (size_t i = 0; i < s->restart_count; i++)
+		times[i] = s->restart_times[(s->restart_first + i) % s->restart_size];
+	free(s->restart_times);
+	s->restart_times = times;
+	s->restart_size = size;
+	s->restart_first = 0;
 	return true;
+}
+
+/* Counts one more: 0. -ELOOP: it is one too many, -ENOMEM. */
+static int admit_restart(struct weft_supervisor *s)
+{
+	weft_time now = weft_now();
+	while (s->restart_count > 0 && now - s->restart_times[s->restart_first] >= s->opts.period_ns) {
+		s->restart_first = (s->restart_first + 1) % s->restart_size;
+		s->restart_count--;
+	}
+	if (s->restart_count == (size_t)s->opts.max_restarts)
+		return -ELOOP;
+	if (s->restart_count == s->restart_size && !grow_restart_times(s))
+		return -ENOMEM;
+	s->restart_times[(s->restart_first + s->restart_count++) % s->restart_size] = now;
+	wf_add_full(&s->restarts, 1);
+	return 0;
 }
 
 static void count_restart(struct weft_supervisor *s, struct wf_child *c)
@@ -183,8 +204,8 @@ static int restart(struct weft_supervisor *s, struct wf_child *c)
 	bool alone = s->opts.strategy == WEFT_ONE_FOR_ONE, all = s->opts.strategy == WEFT_ONE_FOR_ALL;
 	int result = -1;
 	while (result < 0 && !s->cancelled) {
-		if (!may_restart(s))
-			return -ELOOP;
+		if ((result = admit_restart(s)) < 0)
+			return result;
 		count_restart(s, c);
 		if (!alone && stop_behind(s, all ? NULL : c) < 0)
 			return -ETIMEDOUT;
@@ -293,7 +314,7 @@ static int set_up(struct weft_supervisor *s)
 {
 	wf_child_free_all(&s->children);
 	memset(&s->ended, 0, sizeof s->ended);
-	s->restart_at = s->restart_count = 0;
+	s->restart_first = s->restart_count = 0;
 	s->cancelled = false;
 	for (struct wf_link *l = wf_list_first(&s->specs); l && l != &s->specs.head; l = l->next) {
 		struct wf_child *c = wf_child_copy(&wf_child_of(l)->spec);

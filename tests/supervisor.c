@@ -250,6 +250,25 @@ CO_TEST(too_often)
 	cancel_stage(s, "+a+b+c!b+b!b+b!b+b!b-c-a+a+b+c-c-b-a");
 }
 
+CO_TEST(often_within_a_long_period)
+{
+	struct stage *s = prepare();
+	create(s, (struct weft_supervisor_opts){.max_restarts = 100, .period_ns = WEFT_SEC(1000)});
+	begin(s);
+	for (int i = 0; i < 101; i++)
+		order(s, 1, -EIO);
+	CHECK_RESULT(join_co(s->co), -ELOOP);
+	CHECK_EQ(weft_supervisor_restarts(s->supervisor), 100);
+	begin(s);
+	for (int i = 0; i < 50; i++)
+		order(s, 1, -EIO);
+	CHECK_RESULT(weft_cancel(s->co), 0);
+	CHECK_RESULT(join_co(s->co), -ECANCELED);
+	s->co = spawn_co(NULL, weft_supervisor_run, NULL);
+	strcpy(s->diary.text, "");
+	close_stage(s, -EINVAL, "");
+}
+
 CO_TEST(not_once)
 {
 	struct stage *s = prepare();

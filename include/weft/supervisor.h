@@ -85,7 +85,7 @@ WEFT_API int weft_supervisor_destroy(struct weft_supervisor *supervisor);
  *   -ELOOP       they ended too often
  *   -ETIMEDOUT   one did not end in time
  *   negative     a child could not be started for the first time: what it returned before it was ready (-ECHILD for a success), or
- *                -ENOMEM
+ *                -ENOMEM, which may end a later restart, too
  *   -EBUSY       it runs already; -EINVAL outside a coroutine */
 WEFT_API int weft_supervisor_run(void *supervisor);
 
