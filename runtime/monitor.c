@@ -75,10 +75,11 @@ void wf_monitor_notice(void)
 		wake();
 }
 
-/* Or waits for a thread that could not be made. */
+/* Or waits for a thread that could not be made: in the global queue, or for want of one in the poller. */
 static bool anything_runs(void)
 {
-	return wf_u32_load(&wf_rt.idle_count) < wf_u32_load(&wf_rt.proc_count) || wf_u32_load(&wf_rt.global_count) != 0;
+	return wf_u32_load(&wf_rt.idle_count) < wf_u32_load(&wf_rt.proc_count) || wf_u32_load(&wf_rt.global_count) != 0 ||
+	       (!wf_u32_load(&wf_rt.polling) && (wf_netpoll_active() || wf_next_timer() != WF_TIME_NEVER));
 }
 
 static void doze(int64_t ns)

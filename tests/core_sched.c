@@ -519,18 +519,46 @@ TEST(work_waits_for_the_first_thread)
 	CHECK_EQ(atomic_load(&count), 1);
 }
 
-static int forbid_and_hog(void *arg)
+static int forbid_and_wait(void *arg)
 {
-	struct rlimit former;
-	go(add_one, arg);
-	former = forbid_threads();
+	struct rlimit former = forbid_threads();
 	for (weft_time end = weft_after(WEFT_MS(100)); weft_now() < end;)
 		;
 	CHECK_EQ(atomic_load(&count), 0);
 	allow_threads(former);
 	while (atomic_load(&count) == 0)
 		;
+	(void)arg;
 	return 0;
+}
+
+static int forbid_and_hog(void *arg)
+{
+	go(add_one, arg);
+	return forbid_and_wait(arg);
+}
+
+static int sleep_and_add_one(void *slept)
+{
+	atomic_store((atomic_bool *)slept, true);
+	CHECK_RESULT(weft_sleep(WEFT_MS(20)), 0);
+	return add_one(NULL);
+}
+
+/* The monitor must not go to sleep over a timer that nobody looks after. */
+static int hog_before_a_timer(void *arg)
+{
+	static atomic_bool sleeps;
+	go(sleep_and_add_one, &sleeps);
+	while (!atomic_load(&sleeps))
+		weft_yield();
+	return forbid_and_wait(arg);
+}
+
+TEST(timer_behind_a_hog_waits_for_a_thread)
+{
+	need_limits();
+	run_with(config_with(1), hog_before_a_timer);
 }
 
 /* A processor is taken, and there is no thread to give it to. */

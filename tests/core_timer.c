@@ -279,7 +279,7 @@ TEST(a_late_firing_keeps_to_its_ticket)
 	pthread_t runners[2];
 	for (int i = 0; i < 2; i++)
 		runners[i] = start_thread(keep_running, &heaps[0]);
-	for (int i = 0; i < test_scaled(2000000); i++) {
+	for (int i = 0; i < test_scaled(500000); i++) {
 		arm_shared(&heaps[0], &shared, wf_os_now());
 		disarm_shared(&shared);
 		arm_shared(&heaps[0], &shared, WF_TIME_NEVER / 2);
