@@ -85,6 +85,16 @@ static int word_from_env(const char *name, const char *const *words, int count)
 	return 0;
 }
 
+static int signal_from_env(const char *name, const char *fallback)
+{
+	const char *text = getenv(name);
+	int number = wf_os_signal_number(text && *text ? text : fallback);
+	if (number >= 0)
+		return number;
+	wf_report("%s=\"%.60s\" is no signal; using %s", name, text, fallback);
+	return wf_os_signal_number(fallback);
+}
+
 static int default_maxprocs(void)
 {
 	int cpus = wf_os_cpu_count();
@@ -107,6 +117,8 @@ void weft_config_init(struct weft_config *config)
 		.helper_idle_ns = WEFT_MS(from_env("WEFT_HELPER_IDLE_MS", false, 0, HELPER_IDLE_MS_MAX, HELPER_IDLE_MS_DEFAULT)),
 		.max_lookups = (int)from_env("WEFT_MAX_LOOKUPS", false, 1, WORKERS_MAX, LOOKUPS_DEFAULT),
 		.watch_stack_overflow = true,
+		.dump_signal = signal_from_env("WEFT_DUMP_SIGNAL", "QUIT"),
+		.dump_ends = from_env("WEFT_DUMP_ENDS", false, 0, 1, 0) != 0,
 		.on_deadlock = word_from_env("WEFT_DEADLOCK", on_deadlock, (int)wf_countof(on_deadlock)),
 		.trace_ns = from_env_list("WEFT_TRACE", "sched", 0, TRACE_MS_MAX, 0) * 1000000,
 	};

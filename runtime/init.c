@@ -9,9 +9,29 @@
 #include "monitor.h"
 #include "netpoll.h"
 #include "sched.h"
+#include "signals.h"
 #include "switch.h"
 
 static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER; /* one start or stop at a time; held for as long as a stop takes */
+
+/* In the child of a fork: none of the other threads is there, so nothing of the runtime works. What the handlers of the program saw
+ * before weft came is put back. */
+static void forked(void)
+{
+	if (!wf_load(&wf_up))
+		return;
+	wf_u32_store(&wf_is_fork, 1);
+	wf_tls_worker = NULL;
+	wf_os_signal_give_all();
+}
+
+static void watch_forks(void)
+{
+	static bool watched;
+	if (!watched)
+		wf_os_at_fork(forked);
+	watched = true;
+}
 
 static int check_config(const struct weft_config *c)
 {
@@ -47,6 +67,7 @@ static int start_parts(void)
 		return result;
 	if ((result = wf_procs_set(wf_rt.config.maxprocs)) >= 0 && (result = wf_monitor_start()) == 0) {
 		wf_debug_start();
+		wf_signals_start();
 		wf_helpers_start();
 		return 0;
 	}
@@ -79,7 +100,9 @@ int weft_start(const struct weft_config *config)
 {
 	if (wf_worker_self())
 		return -EBUSY; /* at once: whoever holds the lock may wait for this coroutine */
+	wf_check_not_forked();
 	pthread_mutex_lock(&life);
+	watch_forks();
 	int result = start_locked(config);
 	pthread_mutex_unlock(&life);
 	return result;
@@ -118,6 +141,7 @@ static void turn_guests_out(void)
 
 static void stop_parts(void)
 {
+	wf_signals_stop();
 	wf_helpers_stop();
 	wf_monitor_stop();
 	wf_workers_stop();
@@ -144,6 +168,7 @@ int weft_stop(weft_time deadline)
 {
 	if (wf_worker_self())
 		return -EINVAL;
+	wf_check_not_forked();
 	pthread_mutex_lock(&life);
 	int result = stop_locked(deadline);
 	pthread_mutex_unlock(&life);

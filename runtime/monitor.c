@@ -26,6 +26,7 @@
 #include "dump.h"
 #include "netpoll.h"
 #include "sched.h"
+#include "signals.h"
 #include "stats.h"
 #include "switch.h"
 
@@ -279,10 +280,17 @@ static void monitor_main(void *arg)
 		sample(now);
 		enforce_deadline(now);
 		trace(now);
+		if (wf_signals_pending())
+			wf_signals_deliver();
 		trim(now);
 		doze(pause_ns(now));
 		wf_u32_store(&monitor.asleep, 0);
 	}
+}
+
+void wf_monitor_poke(void)
+{
+	wake();
 }
 
 void wf_monitor_thread_stuck(void)

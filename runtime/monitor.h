@@ -23,6 +23,9 @@ void wf_monitor_set_deadline(weft_time deadline);
 /* A plain thread waits for coroutines from now on: that may have been the last thing that could happen. */
 void wf_monitor_thread_stuck(void);
 
+/* Looks at once. Async-signal-safe. */
+void wf_monitor_poke(void);
+
 /* A processor has just gone from idle to running, or could not for want of a thread: a monitor that sleeps goes on. */
 void wf_monitor_notice(void);
 

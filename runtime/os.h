@@ -125,6 +125,28 @@ void wf_os_describe_code(const void *address, char *text, size_t size);
 /* Writes it all, also to a descriptor that is not ready; a failure is nobody's business. (sleeps) */
 void wf_os_put(int fd, const char *text, size_t n);
 
+/* ---- signals ------------------------------------------------------------------------------------------------------- */
+
+enum { WF_OS_SIGNALS = 64 };
+
+/* Has fn called with each of these that comes, on some thread that does not block it, as a signal handler: it may do what such a
+ * one may. Keeps what was there before. polite: not if the program has a handler for it, or ignores it. 1 or 0: done or not;
+ * -EINVAL: there is no such signal, or it can't be caught, or is made by faults. One thread at a time. */
+int wf_os_signal_take(int number, void (*fn)(int number), bool polite);
+
+/* Puts back what was there, unless the program has put something else there meanwhile. */
+void wf_os_signal_give(int number);
+void wf_os_signal_give_all(void);
+
+void wf_os_signal_ignore(int number); /* after take */
+void wf_os_signal_die(int number);    /* does what the signal does by default */
+
+/* The number of a signal by its name without SIG, or by its digits; -1: none. */
+int wf_os_signal_number(const char *name);
+
+/* Has fn called in the child of each fork from now on. Once. */
+void wf_os_at_fork(void (*fn)(void));
+
 _Noreturn void wf_os_exit_now(int status); /* _exit(2) */
 
 #endif

@@ -507,8 +507,17 @@ WF_COLD struct wf_worker *wf_enter_here_slow(struct wf_worker *w)
 	return wf_enter_guest();
 }
 
+wf_u32 wf_is_fork;
+
+WF_COLD void wf_check_not_forked(void)
+{
+	if (wf_unlikely(wf_u32_load(&wf_is_fork) != 0))
+		wf_fatal("this process was forked from one whose runtime runs: it may exec or _exit, and not call weft");
+}
+
 WF_COLD struct wf_worker *wf_enter_guest(void)
 {
+	wf_check_not_forked();
 	wf_add_full(&wf_guests, 1);
 	wf_fence_full(); /* pairs with the one in stop_parts (init.c) */
 	return NULL;

@@ -45,6 +45,10 @@ enum { WF_COST_CALL = 1, WF_COST_SYSCALL = 16, WF_BUDGET = 1024 };
 /* Puts the running coroutine behind the others and goes on with the next. */
 void wf_yield_inside(struct wf_worker **w);
 
+/* 1: this process was forked from one whose runtime runs, so it must not use it. Ends such a process, with a message. */
+extern wf_u32 wf_is_fork;
+void wf_check_not_forked(void);
+
 struct wf_worker *wf_enter_guest(void); /* NULL */
 void wf_leave_guest(void);
 struct wf_worker *wf_enter_slow(struct wf_worker *w);

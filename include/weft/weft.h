@@ -16,6 +16,7 @@
  *   mailbox.h  messages from many to one, who can take them out of order
  *   stats.h    statistics
  *   blocking.h calls that block: handing the processor over, helper threads
+ *   signal.h   signals as values in a channel
  *   debug.h    what every coroutine does, waits for, and where
  *   file.h     regular files, and others that can't be polled
  *   process.h  child processes
@@ -43,6 +44,7 @@
 #include "timer.h"
 #include "supervisor.h"
 #include "debug.h"
+#include "signal.h"
 #include "watch.h"
 #include "flight.h"
 #include "mailbox.h"
