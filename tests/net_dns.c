@@ -9,7 +9,7 @@
 
 #include "core_util.h"
 
-static atomic_int running, most, looked_up, go_on, given, freed;
+static atomic_int running, most, looked_up, go_on, may_end, given, freed;
 static int first_family = AF_INET; /* of what "some" resolves to */
 static in_port_t ports[4]; /* what "some" resolves to, on the loopback; 0 ends them */
 
@@ -35,6 +35,12 @@ static int find_ports(struct addrinfo **found)
 	return 0;
 }
 
+static bool one_may_end(void)
+{
+	int n = atomic_load(&may_end);
+	return n > 0 && atomic_compare_exchange_strong(&may_end, &n, n - 1);
+}
+
 static int find_slowly(struct addrinfo **found)
 {
 	int now = atomic_fetch_add(&running, 1) + 1, former = atomic_load(&most);
@@ -42,7 +48,7 @@ static int find_slowly(struct addrinfo **found)
 		;
 	do
 		usleep(100);
-	while (!atomic_load(&go_on));
+	while (!atomic_load(&go_on) && !one_may_end());
 	*found = new_info(1);
 	atomic_fetch_sub(&running, 1);
 	return 0;
@@ -161,11 +167,18 @@ static int reach_cap(void *arg)
 	CHECK_EQ(atomic_load(&most), 3);
 	CHECK_LT(atomic_load(&looked_up), N + 1);
 	atomic_store(&go_on, 0); /* all places are free again */
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 6; i++) {
+		if (i == 3) { /* one of three ends, with nobody waiting: one place is free, not all */
+			atomic_store(&may_end, 1);
+			EVENTUALLY(atomic_load(&running) == 2);
+		}
 		cos[i] = spawn_co(NULL, resolve_slow, arg);
-	EVENTUALLY(atomic_load(&running) == 3);
+		EVENTUALLY(atomic_load(&running) >= (i < 3 ? i + 1 : 3));
+	}
+	CHECK_RESULT(weft_sleep(WEFT_MS(2)), 0);
+	CHECK_EQ(atomic_load(&running), 3);
 	atomic_store(&go_on, 1);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 6; i++)
 		CHECK_RESULT(join_co(cos[i]), 0);
 	return 0;
 }
