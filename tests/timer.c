@@ -645,6 +645,27 @@ TEST(outlive_the_runtime)
 	CHECK_RESULT(weft_timer_destroy(o.chan_timer), 0);
 }
 
+#ifdef WEFT_STRESS
+/* No memory for its coroutine every other time: it is late then, but comes. */
+TEST(late_for_lack_of_memory)
+{
+	struct calls c = {.result = 0};
+	struct weft_timer *timer = timer_with(count_call, &c);
+	setenv("WEFT_STRESS_FAIL", "2", 1);
+	int started;
+	while ((started = weft_start(NULL)) == -ENOMEM)
+		;
+	CHECK_RESULT(started, 0);
+	for (int i = 1; i <= 20; i++) {
+		CHECK_RESULT(weft_timer_set(timer, weft_now(), 0), 0);
+		EVENTUALLY(count_of(&c.ended) == i);
+	}
+	CHECK_RESULT(weft_timer_set(timer, weft_now(), 0), 0); /* it may be on its way when the runtime ends */
+	CHECK_RESULT(weft_stop(WEFT_NEVER), 0);
+	CHECK_RESULT(weft_timer_destroy(timer), 0);
+}
+#endif
+
 CO_TEST(bad_arguments)
 {
 	struct weft_timer *timer;
