@@ -197,6 +197,53 @@ CO_TEST(destroyed_before_the_end)
 	CHECK_EQ(join_co(co), 3);
 }
 
+struct crowd {
+	struct weft_co *co;
+	struct weft_exits *exits[64];
+	_Atomic int here, word;
+	int delay;
+};
+
+static int end_soon(void *word)
+{
+	while (atomic_load((_Atomic int *)word) == 0)
+		weft_yield();
+	return 0;
+}
+
+static void *lose_interest(void *arg)
+{
+	struct crowd *c = arg;
+	atomic_store(&c->here, 1);
+	while (atomic_load(&c->word) == 0)
+		;
+	for (int i = 0; i < c->delay; i++)
+		atomic_load(&c->word);
+	for (int i = 64; i-- > 0;)
+		destroy_exits(c->exits[i]);
+	return NULL;
+}
+
+/* The end, with many to tell, meets one who does not want to hear of it any more. */
+CO_TEST(destroyed_at_the_end)
+{
+	uint64_t random = random_seed() | 1;
+	for (int round = 0, rounds = test_scaled(40); round < rounds; round++) {
+		struct crowd c = {.delay = (int)random_below(&random, 4000)};
+		c.co = spawn_co(NULL, end_soon, &c.word);
+		for (int i = 0; i < 64; i++) {
+			c.exits[i] = make_exits();
+			CHECK_RESULT(weft_exits_watch(c.exits[i], c.co, NULL), 0);
+		}
+		pthread_t thread = start_thread(lose_interest, &c);
+		EVENTUALLY(atomic_load(&c.here));
+		weft_yield();
+		atomic_store(&c.word, 1);
+		CHECK_EQ(join_co(c.co), 0);
+		join_thread(thread);
+	}
+}
+
 static int take_one(void *exits)
 {
 	struct weft_ended ended;
