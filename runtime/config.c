@@ -117,6 +117,7 @@ void weft_config_init(struct weft_config *config)
 		.helper_idle_ns = WEFT_MS(from_env("WEFT_HELPER_IDLE_MS", false, 0, HELPER_IDLE_MS_MAX, HELPER_IDLE_MS_DEFAULT)),
 		.max_lookups = (int)from_env("WEFT_MAX_LOOKUPS", false, 1, WORKERS_MAX, LOOKUPS_DEFAULT),
 		.watch_stack_overflow = true,
+		.watchdog_ns = WEFT_MS(from_env("WEFT_WATCHDOG", false, 0, TRACE_MS_MAX, 0)),
 		.dump_signal = signal_from_env("WEFT_DUMP_SIGNAL", "QUIT"),
 		.dump_ends = from_env("WEFT_DUMP_ENDS", false, 0, 1, 0) != 0,
 		.on_deadlock = word_from_env("WEFT_DEADLOCK", on_deadlock, (int)wf_countof(on_deadlock)),

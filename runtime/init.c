@@ -11,6 +11,7 @@
 #include "sched.h"
 #include "signals.h"
 #include "switch.h"
+#include "watchdog.h"
 
 static pthread_mutex_t life = PTHREAD_MUTEX_INITIALIZER; /* one start or stop at a time; held for as long as a stop takes */
 
@@ -65,12 +66,14 @@ static int start_parts(void)
 	int result = wf_netpoll_start();
 	if (result != 0)
 		return result;
+	wf_watchdog_start();
 	if ((result = wf_procs_set(wf_rt.config.maxprocs)) >= 0 && (result = wf_monitor_start()) == 0) {
 		wf_debug_start();
 		wf_signals_start();
 		wf_helpers_start();
 		return 0;
 	}
+	wf_watchdog_stop();
 	wf_netpoll_stop();
 	return result;
 }
@@ -145,6 +148,7 @@ static void stop_parts(void)
 	wf_helpers_stop();
 	wf_monitor_stop();
 	wf_workers_stop();
+	wf_watchdog_stop();
 	wf_netpoll_stop();
 	wf_debug_stop();
 	free_everything();

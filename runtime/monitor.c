@@ -29,6 +29,7 @@
 #include "signals.h"
 #include "stats.h"
 #include "switch.h"
+#include "watchdog.h"
 
 enum {
 	SAMPLE_NS = 1000000, /* between two looks; doubled ... */
@@ -49,6 +50,7 @@ static struct {
 	wf_u32 check;    /* something happened since it was last looked whether anything can */
 	wf_word deadline;
 	int64_t trim_at;
+	bool watching;    /* the watchdog wants to look again soon */
 	int64_t trace_at; /* when the next line of statistics is due; WF_TIME_NEVER: never */
 	int calm;        /* looks in a row at which nothing had to wait, as far as they count */
 	int64_t quiet_since; /* nothing has run since; 0: something has */
@@ -148,6 +150,7 @@ static bool take_locked(struct wf_proc *p, bool wanted, bool asleep)
 	bool waits = outside && (wanted || p->next || p->fresh_count > 0);
 	if (waits || (outside && asleep)) {
 		w->proc = NULL;
+		w->away = true;
 		p->worker = NULL;
 		wf_count(&wf_rt.handoffs);
 		waits = waits || !somebody_polls();
@@ -269,7 +272,7 @@ static int64_t pause_ns(int64_t now)
 		wf_deadlock_check();
 	wf_u32_store(&monitor.asleep, 1);
 	wf_fence_full(); /* pairs with the one in wf_monitor_notice */
-	return anything_runs() ? SAMPLE_NS : sleep_ns(now);
+	return anything_runs() || monitor.watching ? SAMPLE_NS : sleep_ns(now);
 }
 
 static void monitor_main(void *arg)
@@ -280,6 +283,7 @@ static void monitor_main(void *arg)
 		sample(now);
 		enforce_deadline(now);
 		trace(now);
+		monitor.watching = wf_watchdog_look(now);
 		if (wf_signals_pending())
 			wf_signals_deliver();
 		trim(now);

@@ -141,6 +141,13 @@ void wf_os_signal_give_all(void);
 void wf_os_signal_ignore(int number); /* after take */
 void wf_os_signal_die(int number);    /* does what the signal does by default */
 
+/* A signal by which a thread of the runtime asks another one something: fn is its handler. Before the first of these threads
+ * starts, so that they do not block it; and when none is left. Not if the program uses that signal itself. */
+void wf_os_probe_open(void (*fn)(int number));
+void wf_os_probe_close(void);
+bool wf_os_signal_thread(int id); /* false: not open, or no such thread */
+extern int wf_os_probe_number;    /* 0: not open */
+
 /* The number of a signal by its name without SIG, or by its digits; -1: none. */
 int wf_os_signal_number(const char *name);
 

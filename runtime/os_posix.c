@@ -55,6 +55,8 @@ static void mask_signals(sigset_t *former)
 	sigfillset(&set);
 	for (size_t i = 0; i < wf_countof(synchronous); i++)
 		sigdelset(&set, synchronous[i]);
+	if (wf_os_probe_number)
+		sigdelset(&set, wf_os_probe_number);
 	pthread_sigmask(SIG_BLOCK, &set, former);
 }
 

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct taken {
 	bool is;
@@ -63,6 +65,40 @@ void wf_os_signal_give_all(void)
 	for (int number = 1; number <= WF_OS_SIGNALS; number++)
 		if (taken[number].is)
 			wf_os_signal_give(number);
+}
+
+int wf_os_probe_number;
+static struct sigaction former_probe;
+static void (*probe_fn)(int number);
+
+static void on_probe(int number)
+{
+	int saved = errno;
+	probe_fn(number);
+	errno = saved;
+}
+
+void wf_os_probe_open(void (*fn)(int number))
+{
+	struct sigaction action = {.sa_handler = on_probe, .sa_flags = SA_RESTART | SA_ONSTACK};
+	int number = SIGRTMAX - 1;
+	sigfillset(&action.sa_mask);
+	probe_fn = fn;
+	if (sigaction(number, NULL, &former_probe) == 0 && former_probe.sa_handler == SIG_DFL &&
+	    sigaction(number, &action, NULL) == 0)
+		wf_os_probe_number = number;
+}
+
+void wf_os_probe_close(void)
+{
+	if (wf_os_probe_number)
+		sigaction(wf_os_probe_number, &former_probe, NULL);
+	wf_os_probe_number = 0;
+}
+
+WF_OPAQUE bool wf_os_signal_thread(int id)
+{
+	return wf_os_probe_number && id && syscall(SYS_tgkill, getpid(), id, wf_os_probe_number) == 0;
 }
 
 void wf_os_signal_ignore(int number)

@@ -38,7 +38,7 @@ enum wf_proc_state {
 struct wf_proc_stats {
 	wf_word spawned, ended;             /* coroutines */
 	wf_word daemons_spawned, daemons_ended; /* of these, daemons */
-	wf_word dispatches, parks, steals, stolen, polls, budget_yields, timers_fired;
+	wf_word dispatches, parks, steals, stolen, polls, budget_yields, timers_fired, looks;
 	wf_word latency[WEFT_LATENCY_BUCKETS]; /* from runnable to running: stats.c */
 };
 
@@ -120,6 +120,15 @@ struct wf_worker {
 	wf_u32 signal;         /* futex: 1 wake up */
 	bool dismissed;        /* leaves, joined by nobody */
 
+	bool away;             /* its processor was taken from it, and it has not come back since */
+
+	struct { /* the watchdog's (watchdog.c) */
+		const struct wf_proc *proc;
+		uint64_t count;
+		int64_t since;
+		bool told;
+	} watch;
+
 	struct wf_worker *all_next; /* rt.all_workers */
 	struct wf_os_thread thread; /* handle 0 until whoever starts it is done with it */
 	wf_u32 os_id;          /* what the system calls the thread; the monitor reads it */
@@ -159,6 +168,7 @@ struct wf_runtime {
 	wf_word poll_until;  /* until then, at most; ns */
 	wf_word polled_at;   /* when anybody last looked at the poller; ns */
 	wf_word wakes, handoffs;
+	wf_word stalls;      /* coroutines that the watchdog told of; the monitor's */
 
 	/* Coroutines. */
 	wf_u32 draining;         /* somebody waits in weft_stop: enum wf_draining */

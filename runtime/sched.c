@@ -258,6 +258,7 @@ void wf_look_around(struct wf_worker *w)
 	struct wf_proc *p = w->proc;
 	int64_t now = wf_os_now();
 	pace(p, now);
+	wf_count(&p->stats.looks);
 	have_some_timed(w, now);
 	unsigned char former = wf_batch_begin(w);
 	if (wf_u32_load(&wf_rt.global_count) != 0) { /* relaxed: looked at again before anybody sleeps */
@@ -472,6 +473,7 @@ static bool settle(struct wf_worker *w)
 {
 	wf_lock(&wf_rt.lock);
 	bool mine = w->proc != NULL;
+	w->away = false;
 	wf_store(&w->request, mine ? WF_REQUEST_NONE : WF_REQUEST_TAKEN);
 	wf_unlock(&wf_rt.lock);
 	return mine;

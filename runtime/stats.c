@@ -38,6 +38,7 @@ void wf_stats_sum(struct weft_stats *all)
 	all->live = wf_live(true);
 	all->spawned = wf_load(&wf_rt.foreign_spawned);
 	all->wakes = wf_load(&wf_rt.wakes);
+	all->stalls = wf_load(&wf_rt.stalls);
 	all->handoffs = wf_load(&wf_rt.handoffs);
 	all->stacks = wf_stack_made();
 	all->queued = wf_u32_load(&wf_rt.global_count);

@@ -25,6 +25,8 @@ struct weft_config {
 	int max_lookups;   /* names looked up at a time; more of them queue (default 32).  WEFT_MAX_LOOKUPS */
 	bool watch_stack_overflow; /* a SIGSEGV/SIGBUS handler names the coroutine whose stack ran out (default) */
 	int64_t trace_ns;  /* a line of statistics on standard error this often; 0: none (default).  WEFT_TRACE=sched=1000, in ms */
+	int64_t watchdog_ns; /* coroutines that hold their thread for so long are named on standard error, with where they are;
+			      0: none (default).  WEFT_WATCHDOG, in ms */
 	int dump_signal;   /* has a dump written to standard error, unless the program handles it itself; 0: none (default SIGQUIT).
 			      WEFT_DUMP_SIGNAL=QUIT, USR1, 0, ... */
 	bool dump_ends;    /* and then does what the signal does by default (default: goes on).  WEFT_DUMP_ENDS=1 */

@@ -35,6 +35,7 @@ struct weft_stats {
 	/* From being made runnable to running, of a sample: about one coroutine in 50 us on each processor, and one in 16 of those
 	 * that plain threads wake. latency[i] were below weft_latency_bound(i) and not below weft_latency_bound(i - 1). */
 	uint64_t latency[WEFT_LATENCY_BUCKETS];
+	uint64_t stalls;          /* coroutines that the watchdog has told of */
 };
 
 WEFT_BEGIN
