@@ -216,6 +216,8 @@ static int submit_and_wait(struct wf_worker **w, struct job *job, int64_t deadli
 	job->ticket = wf_wait_ticket(wait);
 	submit(job);
 	int r = wf_park(w, wait, deadline, job->drop ? WF_CANCELLABLE : WF_PLAIN);
+	if (r < 0 && wf_stress(2))
+		wf_os_sleep(100000); /* the job can end first */
 	return r < 0 && is_abandoned(job) ? r : 0;
 }
 
