@@ -1,6 +1,7 @@
-/* hog [HOGS [BLOCKED]]: a coroutine wakes every millisecond on a fixed schedule for 3 s, while HOGS others run loops without
- * calls and BLOCKED others sit in read(2) on an empty pipe; how late it was: median, 99th percentile and maximum in us, of
- * those after the first 100. */
+/* hog [HOGS [BLOCKED [KIND]]]: a coroutine wakes every millisecond on a fixed schedule for 3 s, while HOGS others run loops and
+ * BLOCKED others sit in read(2) on an empty pipe; how late it was: median, 99th percentile and maximum in us, of those after the
+ * first 100, and the most among these (while it is found out that the others do not come back). KIND: 0 empty loops, 1 loops that
+ * call functions, 2 loops that call functions of weft which never switch. */
 #include "bench.h"
 
 #include <unistd.h>
@@ -11,14 +12,42 @@ static volatile bool stop;
 static int64_t late[TICKS];
 static int pipe_fds[2];
 
-static int hog(void *arg)
+static int loop(void *arg)
 {
-	volatile unsigned long n = 0;
 	(void)arg;
 	while (!stop)
-		n = n + 1;
+		;
 	return 0;
 }
+
+static __attribute__((noinline)) unsigned long mix(unsigned long n)
+{
+	__asm__ volatile("" : "+r"(n));
+	return n * 2654435761u + 1;
+}
+
+static int loop_with_calls(void *arg)
+{
+	unsigned long n = 1;
+	(void)arg;
+	while (!stop)
+		n = mix(n);
+	return 0;
+}
+
+static int loop_with_calls_of_weft(void *arg)
+{
+	static struct weft_sem empty;
+	(void)arg;
+	while (!stop && weft_sem_trywait(&empty, 1) != 0)
+		;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	weft_fn *run;
+} kinds[] = { { "", loop }, { "_calls", loop_with_calls }, { "_weft", loop_with_calls_of_weft } };
 
 static int blocked(void *arg)
 {
@@ -45,30 +74,37 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void report(long hogs, long blocks)
+static void print(const char *what, long hogs, long blocks, const char *kind, int64_t ns)
+{
+	char name[80];
+	snprintf(name, sizeof name, "tick_hogs%ld_blocked%ld%s_%s", hogs, blocks, kind, what);
+	bench_out(name, (double)ns / 1e3, "us");
+}
+
+static void report(long hogs, long blocks, const char *kind)
 {
 	static const struct { const char *name; int at; } points[] = { { "p50", 50 }, { "p99", 99 }, { "max", 100 } };
 	int n = TICKS - SKIPPED;
+	qsort(late, SKIPPED, sizeof late[0], compare);
+	print("first", hogs, blocks, kind, late[SKIPPED - 1]);
 	qsort(late + SKIPPED, (size_t)n, sizeof late[0], compare);
 	for (int i = 0; i < 3; i++) {
-		char name[64];
 		int at = n * points[i].at / 100;
-		snprintf(name, sizeof name, "tick_hogs%ld_blocked%ld_%s", hogs, blocks, points[i].name);
-		bench_out(name, (double)late[SKIPPED + (at < n ? at : n - 1)] / 1e3, "us");
+		print(points[i].name, hogs, blocks, kind, late[SKIPPED + (at < n ? at : n - 1)]);
 	}
 }
 
 static int body(void *arg)
 {
 	char **argv = arg;
-	long hogs = bench_arg(argv, 1, 4), blocks = bench_arg(argv, 2, 0);
+	long hogs = bench_arg(argv, 1, 4), blocks = bench_arg(argv, 2, 0), kind = bench_arg(argv, 3, 0) % 3;
 	struct weft_co *co;
 	if (pipe(pipe_fds) != 0)
 		return 1;
 	must(weft_spawn(&co, NULL, tick, NULL));
 	weft_sleep(WEFT_MS(5));
 	for (long i = 0; i < hogs; i++)
-		must(weft_go(hog, NULL));
+		must(weft_go(kinds[kind].run, NULL));
 	for (long i = 0; i < blocks; i++)
 		must(weft_go(blocked, NULL));
 	must(weft_join(co, NULL));
@@ -76,7 +112,7 @@ static int body(void *arg)
 	for (long i = 0; i < blocks; i++)
 		if (write(pipe_fds[1], "x", 1) != 1)
 			return 1;
-	report(hogs, blocks);
+	report(hogs, blocks, kinds[kind].name);
 	return 0;
 }
 

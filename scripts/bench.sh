@@ -1,11 +1,12 @@
 #!/bin/sh
 # Measures weft side by side with its peers: in one run, in turn, on the same CPUs; prints medians, spreads and ratios.
 #
-# Usage: sh scripts/bench.sh [micro|echo|http|all]
+# Usage: sh scripts/bench.sh [micro|hog|echo|hogs|http|all]
 #   ROUNDS=5        how often each is run
 #   SECONDS_EACH=3  how long a server is under load each time
-#   PEERS=DIR       folder with the peers' programs (gomicro, goecho, gohttp, epoll_echo, epoll_http) and the load generator
-#                   echoload; what is not there is skipped, and named
+#   PEERS=DIR       folder with the peers' programs (gomicro, cmicro, goecho, goecho_hogs, gohttp, epoll_echo, epoll_http) and the
+#                   load generator echoload; what is not there is skipped, and named
+#   hog: lateness of a 1 ms tick beside four loops, on two processors; hogs: an echo server with two loops in its process
 # Servers run on CPU 0 with one processor, the load on CPU 1. Figures of a shared machine are worth their ratios only.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -87,6 +88,23 @@ micro() {
 	table "$out"
 }
 
+# Lateness of a tick beside four hogs; peers know one kind of hog, and do not tell the first gap.
+hog() {
+	: >"$out"
+	for round in $(seq "$rounds"); do
+		for kind in 0 1 2; do
+			WEFT_MAXPROCS=2 "$build/bench/hog" 4 0 $kind | sed 's/^tick_hogs4_blocked0/hog/' | as weft
+		done
+		! have gomicro 2>/dev/null || "$peers/gomicro" -procs 2 hog 2>/dev/null | sed -n 's/^hog\.late\./hog_/p' | as go
+		! have cmicro 2>/dev/null || taskset -c 0,1 "$peers/cmicro" hog 2>/dev/null |
+			sed -n 's/^hog\.late\.\(.*\)\.c2/hog_\1.p2/p' | as pthreads
+	done
+	have gomicro || true
+	have cmicro || true
+	echo "== hog: $rounds rounds; a tick every ms beside four loops (empty, _calls, _weft), two processors"
+	table "$out"
+}
+
 # serve WHO CONNECTIONS LOAD-OPTION COMMAND...: one server under load, on CPU 0.
 serve() {
 	who=$1 connections=$2 option=$3
@@ -103,6 +121,19 @@ serve() {
 		[ -z "$value" ] || echo "${key}_c$connections $value -" | as "$who"
 	done
 	port=$((port + 1))
+}
+
+hogs() {
+	have echoload || return 0
+	: >"$out"
+	port=$((20000 + $$ % 10000))
+	for round in $(seq "$rounds"); do
+		serve weft 64 "" "$build/bench/echo_hogs" "127.0.0.1:$port" 2
+		! have goecho_hogs 2>/dev/null || serve go 64 "" "$peers/goecho_hogs" "$port" 1 2
+	done
+	have goecho_hogs || true
+	echo "== hogs: $rounds rounds of ${seconds} s; echo at 64 connections with two loops in the process; latency in us"
+	table "$out"
 }
 
 servers() {
@@ -123,8 +154,10 @@ servers() {
 
 case $what in
 micro) micro ;;
+hog) hog ;;
+hogs) hogs ;;
 echo) servers echo "" ;;
 http) servers http --http ;;
-all) micro; servers echo ""; servers http --http ;;
-*) echo "usage: bench.sh [micro|echo|http|all]" >&2; exit 2 ;;
+all) micro; hog; servers echo ""; hogs; servers http --http ;;
+*) echo "usage: bench.sh [micro|hog|echo|hogs|http|all]" >&2; exit 2 ;;
 esac
