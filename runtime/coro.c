@@ -15,7 +15,7 @@ enum {
 
 /* ---- states ---------------------------------------------------------------------------------------------------------- */
 
-static const char *const state_names[WF_STATES] = {"free", "new", "runnable", "running", "parking", "parked", "dead"};
+static const char *const state_names[WF_STATES] = {"free", "new", "runnable", "running", "parked", "dead"};
 
 const char *wf_state_name(enum wf_state state)
 {
@@ -27,9 +27,8 @@ static const unsigned allowed[WF_STATES] = {
 	[WF_STATE_FREE] = 1u << WF_STATE_NEW,
 	[WF_STATE_NEW] = 1u << WF_STATE_RUNNING,
 	[WF_STATE_RUNNABLE] = 1u << WF_STATE_RUNNING,
-	[WF_STATE_RUNNING] = 1u << WF_STATE_RUNNABLE | 1u << WF_STATE_PARKING | 1u << WF_STATE_DEAD,
-	[WF_STATE_PARKING] = 1u << WF_STATE_PARKED,
-	[WF_STATE_PARKED] = 1u << WF_STATE_RUNNABLE,
+	[WF_STATE_RUNNING] = 1u << WF_STATE_RUNNABLE | 1u << WF_STATE_PARKED | 1u << WF_STATE_DEAD,
+	[WF_STATE_PARKED] = 1u << WF_STATE_RUNNABLE | 1u << WF_STATE_RUNNING,
 	[WF_STATE_DEAD] = 1u << WF_STATE_FREE,
 };
 

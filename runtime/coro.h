@@ -3,11 +3,13 @@
  *   state      on a queue?      who owns the stack?            who may move it on, and to what
  *   FREE       a free list      it has none                    spawn: NEW
  *   NEW        a run queue      it has none yet                the processor that takes it: RUNNING (binds a stack)
- *   RUNNABLE   a run queue      nobody runs on it              the processor that takes it: RUNNING
- *   RUNNING    no               the coroutine                  itself: RUNNABLE (yield), PARKING, DEAD
- *   PARKING    objects' queues  the coroutine, leaving         the arriving side: PARKED, or RUNNABLE if it was woken meanwhile
- *   PARKED     objects' queues  nobody runs on it              whoever claimed the wait: RUNNABLE
+ *   RUNNABLE   a run queue      nobody runs on it, in the end  the processor that takes it: RUNNING
+ *   RUNNING    no               the coroutine                  itself: RUNNABLE (yield), PARKED, DEAD
+ *   PARKED     objects' queues  nobody runs on it, in the end  whoever claimed the wait: RUNNABLE; itself, if it need not: RUNNING
  *   DEAD       no               given back                     join, or detach, or itself when detached: FREE
+ *
+ * "In the end": a coroutine is in a queue, and can be woken and queued again, before it has left its stack. Whoever takes it looks
+ * at its stack pointer, which says WF_SP_RUNNING until the switch away from it is over (switch.h).
  *
  * Which of several wakers wins is decided by the claim word of the wait node (wait.h), not by the state; the state is what a
  * reader of a dump sees, and what debug builds hold against the table in coro.c. */
@@ -26,7 +28,6 @@ enum wf_state {
 	WF_STATE_NEW,
 	WF_STATE_RUNNABLE,
 	WF_STATE_RUNNING,
-	WF_STATE_PARKING,
 	WF_STATE_PARKED,
 	WF_STATE_DEAD,
 	WF_STATES
@@ -68,9 +69,15 @@ struct wf_defer {
 	void *arg;
 };
 
+/* Instead of a stack pointer. */
+enum {
+	WF_SP_NEW = 0,
+	WF_SP_RUNNING = 1, /* or not quite left yet */
+};
+
 struct weft_co {
 	/* What a switch touches. */
-	wf_word sp;             /* of the parked context; 0: not started. The prefetcher may look while it changes */
+	wf_word sp;             /* of the context that was left; or one of the below. The prefetcher may look while it changes */
 	struct weft_co *next;   /* in the global queue, a batch, or a free list */
 	struct wf_stack *stack; /* NULL until it runs, and after it ended */
 	weft_fn *fn;
@@ -81,31 +88,31 @@ struct weft_co {
 	unsigned char special;  /* enum wf_co_special; for whoever may run it next */
 	unsigned char stack_class;
 	int result;
+	unsigned blocking;      /* weft_block_enter without exit */
 
-	struct wf_wait wait;
-
-	/* Scopes (scope.h). */
-	struct wf_scope *scope; /* the innermost one it is in; NULL: none */
-	struct wf_scope *home;  /* the one it was put into; the others it has opened itself */
-	struct wf_link scope_link; /* in scope->inside */
+	/* What its beginning and its end touch besides; those that never wait touch no more. */
+	/* The lock guards flags, joiners, watchers, own_cancel, and the chain of scopes that it opened. */
+	struct wf_lock lock WF_ALIGNED(WF_CACHE_LINE);
+	unsigned char flags;    /* enum wf_co_flags; only for escaped ones */
 	wf_u8 own_cancel;       /* 1: cancelled by weft_cancel or weft_shutdown; under the lock */
-	void (*on_end)(struct wf_worker *w, struct weft_co *co, int result);
-
-	/* Its life. */
-	wf_word id;      /* this and creator, name, state, wait.why: looked at by dumps at any time */
-	wf_word creator;
-	int64_t runnable_at; /* if TIMED */
-	struct wf_lock lock; /* guards flags, joiners, watchers, if escaped; the chain of scopes that it opened; own_cancel */
-	unsigned char flags; /* enum wf_co_flags; only for escaped ones */
 	struct wf_waitq joiners; /* who waits for its end: the joiner, and observers */
 	struct wf_list watchers; /* struct wf_watcher: told of its end; only of escaped ones */
 	struct wf_defer *defers;
-	unsigned blocking;      /* weft_block_enter without exit */
-	unsigned pins;          /* weft_pin without unpin */
-	struct wf_worker *pinned; /* if PINNED: to this one */
 	void **locals;
+	void (*on_end)(struct wf_worker *w, struct weft_co *co, int result);
+
+	struct wf_scope *scope; /* the innermost one it is in; NULL: none */
+	struct wf_scope *home;  /* the one it was put into; the others it has opened itself */
+	wf_word id;             /* this and creator, name, state, wait.why: looked at by dumps at any time */
+	wf_word creator;
 	wf_u8 name[WEFT_NAME_SIZE]; /* the last byte stays 0 */
-	struct wf_san_fiber fiber;
+
+	struct wf_wait wait;
+
+	struct wf_link scope_link; /* in scope->inside */
+	int64_t runnable_at;    /* if TIMED */
+	struct wf_worker *pinned; /* if PINNED: to this one */
+	unsigned pins;          /* weft_pin without unpin */
 } WF_ALIGNED(WF_CACHE_LINE);
 
 /* The only way to change a state; debug builds hold it against the table in coro.c. */

@@ -6,7 +6,11 @@
 #include "atomic.h"
 
 /* Saves the caller's context, leaving its stack pointer in *save, and goes on with the context whose stack pointer is `to`.
- * Returns, when somebody switches back, the `arg` which they passed. */
+ * Returns, when somebody switches back, the `arg` which they passed.
+ *
+ * The store to *save is a release, and it is made on the other stack: from then on whoever reads it (acquire) may go on with the
+ * context at once, on any thread. A signal handler that comes in between runs on one stack or the other, never below the stack
+ * pointer of a context that somebody else goes on with. */
 void *wf_ctx_switch(wf_word *save, void *to, void *arg);
 
 /* Saves the caller's context likewise and calls entry(arg) at the top of another stack; `top` is 16-byte aligned. entry never

@@ -25,11 +25,13 @@ struct step {
 /* Where the edge of step->co leads; NULL: it has none. */
 static struct weft_co *follow(struct step *step)
 {
+	struct weft_co *next = NULL;
 	if (!wf_look_begin(step->co))
 		return NULL;
 	step->claim = wf_wait_ticket(&step->co->wait) | WF_PARKED;
-	struct weft_co *next = wf_awaited(step->co);
-	wf_look_end(step->co);
+	if (wf_u8_load(&step->co->state) == WF_STATE_PARKED)
+		next = wf_awaited(step->co);
+	wf_look_end();
 	return next;
 }
 
@@ -73,6 +75,8 @@ static void search_from(struct weft_co *co, void *arg)
 int wf_cycles_find(wf_cycle_fn *fn, void *arg)
 {
 	struct search search = {fn, arg, 0};
+	wf_looks_begin();
 	wf_co_each(search_from, &search);
+	wf_looks_end();
 	return search.found;
 }

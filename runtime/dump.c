@@ -53,14 +53,12 @@ static void describe_wait(struct wf_subject *s, struct wf_wait *wait, int64_t no
 }
 
 /* It can't go on meanwhile. */
-static void describe_parked(struct wf_subject *s, struct weft_co *co, int64_t now)
+static void describe_left(struct wf_subject *s, struct weft_co *co, const struct wf_ctx_frame *frame, int64_t now)
 {
 	struct chain chain;
-	const struct wf_ctx_frame *frame = wf_load_ptr(&co->sp);
-	const struct weft_co *other = wf_awaited(co);
-	describe_wait(s, &co->wait, now);
+	const struct weft_co *other = s->state == WF_STATE_PARKED ? wf_awaited(co) : NULL;
 	s->other = other ? wf_load(&other->id) : 0;
-	if (wf_load(&co->wait.timer.heap))
+	if (s->state == WF_STATE_PARKED && wf_load(&co->wait.timer.heap))
 		s->left_ns = co->wait.timer.when - now;
 	describe_stack(s, co->stack, (const char *)frame);
 	wf_ctx_look(frame, capture, &chain);
@@ -81,7 +79,7 @@ static bool describe(struct wf_subject *s, struct weft_co *co)
 	const struct wf_worker *w = wf_worker_self();
 	int64_t now = wf_os_now();
 	*s = (struct wf_subject){.fd = -1, .waited_ns = -1, .left_ns = WF_TIME_NEVER};
-	bool parked = wf_look_begin(co);
+	const struct wf_ctx_frame *left = wf_look_begin(co);
 	s->state = (enum wf_state)wf_u8_load(&co->state);
 	s->id = wf_load(&co->id);
 	s->creator = wf_load(&co->creator);
@@ -89,11 +87,11 @@ static bool describe(struct wf_subject *s, struct weft_co *co)
 	s->daemon = wf_u8_load(&co->kind) & WF_CO_DAEMON;
 	for (size_t i = 0; i < sizeof s->name - 1; i++)
 		s->name[i] = (char)wf_u8_load(&co->name[i]);
-	if (parked) {
-		describe_parked(s, co, now);
-		wf_look_end(co);
-	} else if (s->state == WF_STATE_PARKED || s->state == WF_STATE_PARKING) {
+	if (s->state == WF_STATE_PARKED)
 		describe_wait(s, &co->wait, now);
+	if (left) {
+		describe_left(s, co, left, now);
+		wf_look_end();
 	} else if (w && w->co == co) {
 		describe_self(s, co);
 	}
@@ -127,10 +125,12 @@ void wf_dump(int fd, enum wf_dump_style style)
 	out_style = style;
 	is_first = true;
 	wf_put_head(&out, style);
+	wf_looks_begin();
 	wf_co_each(dump_one, &subject);
 	wf_put_middle(&out, style);
 	is_first = true;
 	wf_cycles_find(dump_cycle, NULL);
+	wf_looks_end();
 	wf_put_tail(&out, style);
 	wf_flush(&out);
 	wf_unlock(&one_at_a_time);

@@ -1,8 +1,8 @@
 /* Rank 4. Dumps: what is known of every coroutine.
  *
  * A parked coroutine's stack is read by unwinding it as a debugger would, from another thread. For that it is kept from going on
- * (wf_look_begin, modelled in tests/models/park_wake.pml), for a few microseconds each; nobody else waits for anything. Nothing is
- * allocated, and texts for code addresses are kept, so 100,000 coroutines take well below a second. */
+ * (switch.h, wf_look_begin; tests/models/look.pml), for a few microseconds each; whoever wakes it does not wait for that.
+ * Nothing is allocated, and texts for code addresses are kept, so 100,000 coroutines take well below a second. */
 #ifndef WF_DUMP_H
 #define WF_DUMP_H
 

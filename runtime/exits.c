@@ -128,7 +128,7 @@ int weft_exits_watch(struct weft_exits *e, struct weft_co *co, void *tag)
 		wf_unlock(&e->lock);
 		wf_lock(&co->lock);
 		bool ended = co->flags & WF_CO_ENDED;
-		int result = co->result;
+		int result = ended ? co->result : 0;
 		x->of_co.waits = !ended;
 		if (!ended)
 			wf_list_push(&co->watchers, &x->of_co.link);

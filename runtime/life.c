@@ -73,7 +73,7 @@ struct plan {
 static inline __attribute__((always_inline)) void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *plan)
 {
 	co->stack = NULL;
-	wf_store(&co->sp, 0);
+	wf_store(&co->sp, WF_SP_NEW);
 	co->fn = plan->fn;
 	co->arg = plan->arg;
 	wf_u8_store(&co->kind, plan->kind); /* relaxed: for dumps; else read by those it was published to */

@@ -175,10 +175,12 @@ static bool may_take_locked(void)
 	return false;
 }
 
-/* Whether it is time to take the processor, and whether its thread sleeps. */
-static bool is_due_locked(const struct wf_proc *p, int64_t stuck, bool wanted, bool *asleep)
+/* Whether it is time to take the processor, and whether its thread sleeps. With another one idle, what waits privately behind it
+ * need not wait for the slice to end. */
+static bool is_due_locked(const struct wf_proc *p, int64_t stuck, bool wanted, bool idle, bool *asleep)
 {
-	bool alone = !wanted && monitor.seen[p->index].alone, spent = stuck >= wf_monitor_pace.slice_ns;
+	bool alone = !wanted && monitor.seen[p->index].alone;
+	bool spent = stuck >= wf_monitor_pace.slice_ns || (idle && stuck >= SAMPLE_NS);
 	*asleep = false;
 	if (!spent && (stuck < BLOCKED_NS || alone))
 		return false;
@@ -194,7 +196,7 @@ static bool help(struct wf_proc *p, int64_t now)
 	int64_t stuck = stuck_ns(p, now);
 	bool idle = wf_u32_load(&wf_rt.idle_count) != 0, behind = waits_behind(p, now);
 	bool wanted = !idle && (behind || work_for_anybody(now));
-	if (stuck > 0 && is_due_locked(p, stuck, wanted, &asleep) && may_take_locked())
+	if (stuck > 0 && is_due_locked(p, stuck, wanted, idle, &asleep) && may_take_locked())
 		take = take_locked(p, wanted, asleep && stuck >= wf_monitor_pace.slice_ns);
 	if (take) {
 		monitor.seen[p->index].since = now;

@@ -81,13 +81,19 @@ void wf_wait_abandon(struct wf_wait *wait)
 {
 	/* relaxed: at most a canceller has the ticket, and it finds nothing to do */
 	wf_store(&wait->claim, wf_wait_ticket(wait) | WF_IDLE);
+	if (wait->co)
+		wf_co_move(wait->co, WF_STATE_RUNNING);
 }
 
 /* Ends one's own wait before the switch. False: a waker was faster. */
 static bool give_up(struct wf_wait *wait)
 {
 	uintptr_t ticket = wf_wait_ticket(wait);
-	return wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_IDLE); /* pairs with wf_claim */
+	if (!wf_cas_full(&wait->claim, ticket | WF_PARKED, ticket | WF_IDLE)) /* pairs with wf_claim */
+		return false;
+	if (wait->co)
+		wf_co_move(wait->co, WF_STATE_RUNNING);
+	return true;
 }
 
 static void on_deadline(void *owner, uintptr_t ticket)
@@ -107,76 +113,38 @@ static void arm_deadline(struct wf_worker *w, struct wf_wait *wait, int64_t dead
 		wf_timer_armed(w, deadline);
 }
 
-/* The context can be used from now on: who is parked may be made runnable by its waker; if it was woken already, that is done here
- * (wait.h has the table). */
-static inline void settle(struct wf_worker *w, struct wf_wait *wait)
+static int sleep_until_woken(struct wf_wait *wait, int64_t deadline)
 {
-	uintptr_t ticket = wf_wait_ticket(wait);
-	/* release: the context; pairs with wf_claim */
-	if (wf_likely(wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED)))
-		return;
-	if (wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) /* release: the context; pairs with wf_wake */
-		return;
-	wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
-	wf_co_move(wait->co, WF_STATE_RUNNABLE);
-	wf_ready(w, wait->co);
-}
-
-/* What the arriving side does for a coroutine that was left. */
-void wf_park_commit(struct wf_worker *w, void *arg)
-{
-	struct wf_wait *wait = arg;
-	wf_co_move(wait->co, WF_STATE_PARKED);
-	settle(w, wait);
-}
-
-bool wf_look_begin(struct weft_co *co)
-{
-	uintptr_t now = wf_load(&co->wait.claim); /* relaxed: confirmed by the CAS */
-	if ((now & WF_PHASE_MASK) != WF_PARKED)
-		return false;
-	/* acquire: the context; pairs with settle */
-	return wf_cas_full(&co->wait.claim, now, (now & ~WF_PHASE_MASK) | WF_PARKING);
-}
-
-void wf_look_end(struct weft_co *co)
-{
-	settle(NULL, &co->wait);
-}
-
-static int sleep_until_woken(struct wf_wait *wait, uintptr_t ticket, int64_t deadline)
-{
-	while (!wf_u32_load_acquire(&wait->thread_woken)) { /* pairs with the release in wf_wake */
+	unsigned state;
+	while ((state = wf_u32_load_acquire(&wait->thread)) != WF_THREAD_WOKEN) { /* pairs with the release in wf_wake_thread */
 		int64_t left = wf_time_left(deadline);
 		if (left == 0) {
-			if (wf_cas_full(&wait->claim, ticket | WF_PARKED, ticket | WF_IDLE)) /* pairs with wf_claim */
+			if (give_up(wait))
 				return -ETIMEDOUT;
 			left = -1; /* claimed: the waker is on its way */
 		}
-		wf_os_futex_wait(&wait->thread_woken, 0, left);
+		wf_os_futex_wait(&wait->thread, state, left);
 	}
 	return (int)wait->result;
 }
 
-/* The same shape for a thread: its context is always saved. */
+/* Nothing but weft can end this wait. */
+static void count_stuck(struct wf_wait *wait)
+{
+	wf_u32_add_full(&wf_threads_stuck, 1);
+	if (wf_u32_cas_full(&wait->thread, WF_THREAD_WAITS, WF_THREAD_STUCK)) /* pairs with wf_wake_thread */
+		wf_monitor_thread_stuck();
+	else
+		wf_u32_add_full(&wf_threads_stuck, -1); /* woken already */
+}
+
 static int block_thread(struct wf_wait *wait, int64_t deadline)
 {
-	uintptr_t ticket = wf_wait_ticket(wait);
-	wait->counted = deadline == WF_TIME_NEVER && wf_is_internal(wf_u8_load(&wait->why));
-	if (wait->counted)
-		wf_u32_add_full(&wf_threads_stuck, 1);
-	if (!wf_cas_full(&wait->claim, ticket | WF_PARKING, ticket | WF_PARKED) && /* pairs with wf_claim */
-	    !wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_SAVED)) {    /* pairs with wf_wake */
-		wf_check(wf_load_acquire(&wait->claim) == (ticket | WF_WOKEN)); /* pairs with the release in wf_wake */
-		if (wait->counted)
-			wf_u32_add_full(&wf_threads_stuck, -1);
-		return (int)wait->result;
-	}
 	wf_thread_waits();
-	if (wait->counted)
-		wf_monitor_thread_stuck();
+	if (deadline == WF_TIME_NEVER && wf_is_internal(wf_u8_load(&wait->why)))
+		count_stuck(wait);
 	wf_leave_guest();
-	int result = sleep_until_woken(wait, ticket, deadline);
+	int result = sleep_until_woken(wait, deadline);
 	wf_enter_guest();
 	return result;
 }
@@ -198,7 +166,6 @@ int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, e
 	if (deadline != WF_TIME_NEVER)
 		arm_deadline(w, wait, deadline);
 	wf_store(&wait->since, (uintptr_t)w->proc->looked_at); /* relaxed, for dumps; wf_look_around may know it better */
-	wf_co_move(wait->co, WF_STATE_PARKING);
 	wf_count(&w->proc->stats.parks);
 	return WF_PARK_SWITCH;
 }
@@ -212,24 +179,6 @@ bool wf_waitq_remove(struct wf_waiter *waiter)
 }
 
 /* ---- the waker's side ---------------------------------------------------------------------------------------------- */
-
-bool wf_claim_slow(struct wf_wait *wait, uintptr_t ticket, intptr_t result)
-{
-	for (;;) {
-		uintptr_t now = wf_load(&wait->claim); /* relaxed: confirmed by the CAS */
-		uintptr_t to;
-		if (now == (ticket | WF_PARKED))
-			to = ticket | WF_CLAIMED;
-		else if (now == (ticket | WF_PARKING))
-			to = ticket | WF_EARLY;
-		else
-			return false;
-		if (wf_cas_full(&wait->claim, now, to)) { /* acquire: the saved context; pairs with wf_park_commit */
-			wait->result = result;
-			return true;
-		}
-	}
-}
 
 struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct wf_waiter **waiter)
 {
@@ -245,29 +194,15 @@ struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct w
 	return NULL;
 }
 
-static void wake_thread(struct wf_wait *wait)
+void wf_wake_thread(struct wf_wait *wait)
 {
-	if (wait->counted)
+	unsigned was;
+	do
+		was = wf_u32_load(&wait->thread); /* relaxed: confirmed by the CAS */
+	while (!wf_u32_cas_full(&wait->thread, was, WF_THREAD_WOKEN)); /* release: pairs with the acquire in sleep_until_woken */
+	if (was == WF_THREAD_STUCK)
 		wf_u32_add_full(&wf_threads_stuck, -1);
-	wf_u32_store_release(&wait->thread_woken, 1); /* pairs with the acquire in block_thread */
-	wf_os_futex_wake(&wait->thread_woken, 1);
-}
-
-void wf_wake_slow(struct wf_worker *w, struct wf_wait *wait)
-{
-	/* acquire: the context, if it is SAVED; pairs with wf_park_commit */
-	uintptr_t claim = wf_load_acquire(&wait->claim);
-	uintptr_t ticket = claim & ~WF_PHASE_MASK;
-	/* release: result and data; pairs with wf_park_commit */
-	if ((claim & WF_PHASE_MASK) == WF_EARLY &&
-	    wf_cas_full(&wait->claim, ticket | WF_EARLY, ticket | WF_WOKEN))
-		return;
-	if (!wait->co) {
-		wake_thread(wait);
-		return;
-	}
-	wf_co_move(wait->co, WF_STATE_RUNNABLE);
-	wf_ready(w, wait->co);
+	wf_os_futex_wake(&wait->thread, 1);
 }
 
 void wf_wake_all(struct wf_worker *w, struct wf_list *list)

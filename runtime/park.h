@@ -51,11 +51,13 @@ static inline struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason 
 {
 	struct wf_wait *wait = wf_likely(w != NULL) ? &w->co->wait : wf_thread_wait();
 	uintptr_t ticket = wf_wait_ticket(wait) + (1 << WF_PHASE_BITS);
+	if (w)
+		wf_co_move(w->co, WF_STATE_PARKED); /* not later: whoever claims it moves it on */
 	wf_u8_store(&wait->why, (unsigned char)why);
 	wf_store(&wait->object, (uintptr_t)object);
-	wf_u32_store(&wait->thread_woken, 0);
+	wf_u32_store(&wait->thread, WF_THREAD_WAITS);
 	/* relaxed: wakers find the ticket in a queue, under its lock, or by the fences of cancel */
-	wf_store(&wait->claim, ticket | WF_PARKING);
+	wf_store(&wait->claim, ticket | WF_PARKED);
 	return wait;
 }
 
@@ -64,7 +66,6 @@ void wf_wait_abandon(struct wf_wait *wait);
 
 /* Whether the wait really needs a switch: WF_PARK_SWITCH, with the deadline armed; else its result. A plain thread waits in it. */
 int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags);
-void wf_park_commit(struct wf_worker *w, void *wait);
 
 #define WF_PARK_SWITCH INT_MIN
 
@@ -76,7 +77,7 @@ static inline int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t de
 	int result = wf_park_begin(*w, wait, deadline, flags);
 	if (result != WF_PARK_SWITCH)
 		return result;
-	*w = wf_switch_to_next(*w, wait->co, wf_park_commit, wait);
+	*w = wf_switch_to_next(*w, wait->co);
 	if (wf_unlikely(deadline != WF_TIME_NEVER))
 		wf_timer_disarm(&wait->timer);
 	return (int)wait->result;
@@ -104,16 +105,14 @@ static inline bool wf_waitq_empty(const struct wf_waitq *queue) { return wf_list
 
 /* ---- the waker's side ---------------------------------------------------------------------------------------------- */
 
-/* The rarer halves of wf_claim and wf_wake. */
-bool wf_claim_slow(struct wf_wait *wait, uintptr_t ticket, intptr_t result);
-void wf_wake_slow(struct wf_worker *w, struct wf_wait *wait);
+void wf_wake_thread(struct wf_wait *wait);
 
 /* Tries to end the wait that this ticket belongs to, with this result. True: the caller owns the waiter and must call wf_wake. */
 static inline bool wf_claim(struct wf_wait *wait, uintptr_t ticket, intptr_t result)
 {
-	/* acquire: the saved context; pairs with wf_park_commit */
+	/* order: what is read of the waiter was published with its ticket; what is written, with wf_wake */
 	if (wf_unlikely(!wf_cas_full(&wait->claim, ticket | WF_PARKED, ticket | WF_CLAIMED)))
-		return wf_claim_slow(wait, ticket, result);
+		return false;
 	wait->result = result;
 	return true;
 }
@@ -126,9 +125,8 @@ struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct w
  * object and the waiter may be gone when it returns. */
 static inline void wf_wake(struct wf_worker *w, struct wf_wait *wait)
 {
-	/* relaxed: CLAIMED is final until we act */
-	if (wf_unlikely((wf_load(&wait->claim) & WF_PHASE_MASK) != WF_CLAIMED || !wait->co)) {
-		wf_wake_slow(w, wait);
+	if (wf_unlikely(!wait->co)) {
+		wf_wake_thread(wait);
 		return;
 	}
 	wf_co_move(wait->co, WF_STATE_RUNNABLE);
@@ -138,13 +136,6 @@ static inline void wf_wake(struct wf_worker *w, struct wf_wait *wait)
 /* The same for many at once, linked through wf_waiter.link in `list`: they run in that order, after what is runnable already. One
  * alone is woken as wf_wake does. */
 void wf_wake_all(struct wf_worker *w, struct wf_list *list);
-
-/* ---- whoever looks on ---------------------------------------------------------------------------------------------- */
-
-/* If co is parked, keeps it from going on, so that its stack can be read; a wake that comes meanwhile is carried out by
- * wf_look_end, soon after. Nothing in between may wait. Without a processor; wf_look_end may wake a worker. */
-bool wf_look_begin(struct weft_co *co);
-void wf_look_end(struct weft_co *co);
 
 /* Whether the caller must not wait any more: 0 or -ECANCELED. w NULL: 0. */
 static inline int wf_cancelled(const struct wf_worker *w)

@@ -21,11 +21,8 @@ struct wf_worker;
 /* A dispatch so long (on average) pays for waking another worker, which costs both sides about 30 us together. */
 enum { WF_LONG_NS = 50000 };
 
-#ifdef WEFT_STRESS
-enum { WF_FRESH_MAX = 2 };
-#else
+/* So many new coroutines at most are kept from idle processors. */
 enum { WF_FRESH_MAX = 64 };
-#endif
 
 /* ---- processor ----------------------------------------------------------------------------------------------------- */
 
@@ -45,7 +42,7 @@ struct wf_proc_stats {
 struct wf_proc {
 	/* The owner's. */
 	struct weft_co *next;  /* run-next: what was woken last; thieves never see it */
-	struct weft_co *fresh[WF_FRESH_MAX]; /* made since the last look around; the newest runs first; thieves never see them */
+	struct weft_co *fresh; /* made since the last look around, linked by next, the newest first; thieves never see them */
 	unsigned fresh_count;
 	int next_left;         /* how many more times in a row it may go before the ring */
 	int private_age;       /* entries of the running coroutine that found next or fresh waiting while a processor was idle */
@@ -89,8 +86,6 @@ enum wf_ready_how {
 	WF_READY_TIMED = 2, /* one of the next is to be measured (stats.h) */
 };
 
-typedef void wf_commit_fn(struct wf_worker *w, void *what);
-
 struct wf_worker {
 	/* The gate. */
 	wf_word inside;  /* 1: in the runtime; written by this thread only, or on its behalf before it starts on a processor */
@@ -106,8 +101,7 @@ struct wf_worker {
 	unsigned char time_after; /* READY_TIMED: so many more, and then that one is measured */
 	bool spinning;        /* counted in rt.spinning */
 	struct weft_co *deferred; /* was to be run next, and is pinned to another worker */
-	wf_commit_fn *commit; /* what the arriving side does for the one that was left */
-	void *commit_arg;
+	struct wf_stack *dead; /* of a coroutine that has ended, and is being left: the arriving side gives it back */
 	wf_word sp;           /* the scheduler's context, on the thread's own stack */
 	struct wf_san_fiber fiber;
 
@@ -147,6 +141,7 @@ struct wf_runtime {
 	/* Read on hot paths. */
 	wf_u32 idle_count;  /* processors on idle_procs */
 	wf_u32 spinning;    /* workers looking for work */
+	wf_u32 looking;     /* stacks are being read: wf_looks_begin */
 	wf_u32 proc_count;  /* maxprocs */
 	wf_u32 procs_made;  /* entries of procs[] in use, now or formerly */
 	wf_word procs[WEFT_MAXPROCS_LIMIT];

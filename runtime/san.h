@@ -50,10 +50,13 @@ void wf_san_stack_gone(struct wf_san_fiber *fiber);
 /* The stack of the calling thread. */
 void wf_san_thread(struct wf_san_fiber *fiber);
 
-/* Just before a switch: from NULL if it will never be gone on with; and just after one, on the other side. TSan counts a function's
- * entry on the fiber that is left and its return on the one that is arrived at, so this can't be a function. */
-static inline __attribute__((always_inline)) void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to)
+/* Just before a switch (from NULL if it will never be gone on with; save: where its stack pointer will be), and just after one, on
+ * the other side. TSan counts a function's entry on the fiber that is left and its return on the one that is arrived at, so this
+ * can't be a function. */
+static inline __attribute__((always_inline)) void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to,
+								 volatile void *save)
 {
+	(void)save;
 	(void)from;
 	(void)to;
 #ifdef WF_ASAN
@@ -62,7 +65,17 @@ static inline __attribute__((always_inline)) void wf_san_leave(struct wf_san_fib
 #ifdef WF_TSAN
 	if (!to->tsan)
 		to->tsan = __tsan_create_fiber(0);
+	__tsan_release((void *)save); /* pairs with wf_san_look: TSan does not see the switch store the stack pointer there */
 	__tsan_switch_to_fiber(to->tsan, 0);
+#endif
+}
+
+/* A context that was left is about to be read; save: where its stack pointer is. */
+static inline void wf_san_look(volatile void *save)
+{
+	(void)save;
+#ifdef WF_TSAN
+	__tsan_acquire((void *)save);
 #endif
 }
 
@@ -81,8 +94,12 @@ void wf_san_stack_fresh(struct wf_san_fiber *fiber);
 static inline void wf_san_stack_made(struct wf_san_fiber *fiber, void *low, void *high) { (void)fiber, (void)low, (void)high; }
 static inline void wf_san_stack_gone(struct wf_san_fiber *fiber) { (void)fiber; }
 static inline void wf_san_thread(struct wf_san_fiber *fiber) { (void)fiber; }
-static inline void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to) { (void)from, (void)to; }
+static inline void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *to, volatile void *save)
+{
+	(void)from, (void)to, (void)save;
+}
 static inline void wf_san_arrive(struct wf_san_fiber *self) { (void)self; }
+static inline void wf_san_look(volatile void *save) { (void)save; }
 static inline void wf_san_stack_fresh(struct wf_san_fiber *fiber) { (void)fiber; }
 #endif
 

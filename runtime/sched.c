@@ -19,6 +19,7 @@ enum {
 	GLOBAL_BATCH = 128,
 	TIME_SPREAD = 16,     /* which of the next that are made runnable is measured: one of so many */
 	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
+	LEAVE_SPINS = 64,
 	PREFETCH_STACK = 3, /* ... and, once that is here, the top of the stack */
 };
 
@@ -68,25 +69,37 @@ void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *f
 	if (wf_unlikely(wf_is_pinned_elsewhere(w, to))) {
 		w->deferred = to;
 		w->co = NULL;
-		wf_san_leave(from, &w->fiber);
+		wf_san_leave(from, &w->fiber, save);
 		return wf_ctx_switch(save, wf_load_ptr(&w->sp), w); /* relaxed: our own */
 	}
 	to->special = (unsigned char)(special & WF_CO_PINNED);
 	if (wf_unlikely(special & WF_CO_TIMED))
 		measure(w, to);
-	if (special & WF_CO_FRESH)
-		bind_stack(w, to);
-	wf_co_move(to, WF_STATE_RUNNING);
-	wf_san_leave(from, &to->stack->fiber);
 	if (!(special & WF_CO_FRESH))
-		return wf_ctx_switch(save, wf_load_ptr(&to->sp), w); /* relaxed: published with the coroutine */
+		return wf_jump_back(w, save, from, to);
+	bind_stack(w, to);
+	wf_store(&to->sp, WF_SP_RUNNING); /* relaxed: as in wf_jump_back */
+	wf_co_move(to, WF_STATE_RUNNING);
+	wf_san_leave(from, &to->stack->fiber, save);
 	return wf_ctx_start(save, to->stack->top, w, coroutine_main);
 }
 
-static void release_stack(struct wf_worker *w, void *arg)
+bool wf_switch_stays(struct wf_worker *w, struct weft_co *from, struct weft_co **to)
 {
-	struct wf_stack *stack = arg;
+	if (*to == from) {
+		wf_co_move(from, WF_STATE_RUNNING);
+		return true;
+	}
+	wf_ring_push(w, *to);
+	*to = NULL;
+	return false;
+}
+
+void wf_release_dead(struct wf_worker *w)
+{
+	struct wf_stack *stack = w->dead;
 	struct wf_proc *p = w->proc;
+	w->dead = NULL;
 	wf_store(&stack->owner, 0); /* relaxed: for reports */
 	if (wf_unlikely(stack->class_index != wf_rt.stack_class)) {
 		unsigned char class_index = stack->class_index;
@@ -102,27 +115,75 @@ static void release_stack(struct wf_worker *w, void *arg)
 		wf_proc_spill(p);
 }
 
+/* ---- whoever looks on ------------------------------------------------------------------------------------------------ */
+
+static struct wf_lock look_lock;
+
+void wf_looks_begin(void)
+{
+	wf_u32_add(&wf_rt.looking, 1);
+	wf_fence_heavy(); /* pairs with the light one in wf_jump_back */
+}
+
+void wf_looks_end(void)
+{
+	wf_u32_add_full(&wf_rt.looking, -1); /* release: what was read was read before; pairs with wf_jump_back */
+}
+
+const struct wf_ctx_frame *wf_look_begin(struct weft_co *co)
+{
+	wf_lock(&look_lock);
+	uintptr_t sp = wf_load_acquire(&co->sp); /* pairs with the release in wf_ctx_switch */
+	if (sp > WF_SP_RUNNING) {
+		wf_san_look(&co->sp);
+		return (const void *)sp;
+	}
+	wf_unlock(&look_lock);
+	return NULL;
+}
+
+void wf_look_end(void)
+{
+	wf_unlock(&look_lock);
+}
+
+WF_COLD void wf_let_look_end(void)
+{
+	wf_lock(&look_lock);
+	wf_unlock(&look_lock);
+}
+
+/* ---- from an end, and from the scheduler ----------------------------------------------------------------------------- */
+
 _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
 {
 	wf_word sp;
 	w->co = NULL; /* its control block is somebody else's by now */
 	struct weft_co *to = wf_pick_next(w);
-	w->commit = release_stack;
-	w->commit_arg = stack;
+	if (wf_unlikely(to && !wf_has_left(to)))
+		wf_switch_stays(w, NULL, &to);
+	w->dead = stack;
 	wf_jump(w, &sp, NULL, to);
 	wf_fatal("a coroutine went on after its end");
 }
 
-/* The scheduler's context is found only by its own worker, so there is nothing to settle. */
-static void commit_nothing(struct wf_worker *w, void *arg)
+/* Whoever leaves it needs 100 ns, unless it has lost its CPU: then anybody may run it who comes later. */
+static WF_COLD bool wait_until_left(struct weft_co *co)
 {
-	(void)w;
-	(void)arg;
+	for (int i = 0; i < LEAVE_SPINS; i++) {
+		wf_cpu_relax();
+		if (wf_has_left(co))
+			return true;
+	}
+	wf_global_push(co, co, 1);
+	wf_os_sched_yield();
+	return false;
 }
 
 void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co)
 {
-	w->commit = commit_nothing;
+	if (wf_unlikely(!wf_has_left(co)) && !wait_until_left(co))
+		return;
 	wf_arrive(wf_jump(w, &w->sp, &w->fiber, co), &w->fiber);
 }
 
@@ -163,8 +224,11 @@ struct weft_co *wf_pick_next(struct wf_worker *w)
 	}
 	p->next_left = NEXT_MAX;
 	w->budget = WF_BUDGET;
-	if (p->fresh_count > 0)
-		return p->fresh[--p->fresh_count];
+	if ((co = p->fresh)) {
+		p->fresh = co->next;
+		p->fresh_count--;
+		return co;
+	}
 	co = wf_runq_pop_owner(&p->runq);
 	if (wf_unlikely(!co)) {
 		p->backlog_since = 0;
@@ -193,19 +257,40 @@ static void pace(struct wf_proc *p, int64_t now)
 	p->looked_at = now;
 }
 
-/* Moves run-next and the n oldest of the fresh ones to the ring, where thieves see them. */
-static void make_public(struct wf_worker *w, unsigned n)
+/* Takes the fresh ones, the oldest first. */
+static struct weft_co *take_fresh(struct wf_proc *p)
+{
+	struct weft_co *co = p->fresh, *next, *oldest = NULL;
+	p->fresh = NULL;
+	p->fresh_count = 0;
+	for (; co; co = next) {
+		next = co->next;
+		co->next = oldest;
+		oldest = co;
+	}
+	return oldest;
+}
+
+/* Moves what is private to the ring, where thieves see it; many fresh ones at once to the global queue. */
+static void make_public(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
-	struct weft_co *next = p->next;
+	struct weft_co *next = p->next, *newest = p->fresh;
+	unsigned n = p->fresh_count;
 	p->next = NULL;
 	if (next)
 		wf_ring_push(w, next);
-	for (unsigned i = 0; i < n; i++)
-		wf_ring_push(w, p->fresh[i]);
-	p->fresh_count -= n;
-	for (unsigned i = 0; i < p->fresh_count; i++)
-		p->fresh[i] = p->fresh[i + n];
+	if (!newest)
+		return;
+	struct weft_co *co = take_fresh(p);
+	if (wf_unlikely(n > WF_RUNQ_SIZE / 2)) {
+		wf_global_push(co, newest, n);
+		return;
+	}
+	for (; co; co = next) {
+		next = co->next;
+		wf_ring_push(w, co);
+	}
 }
 
 WF_COLD void wf_proc_empty(struct wf_proc *p)
@@ -215,10 +300,11 @@ WF_COLD void wf_proc_empty(struct wf_proc *p)
 		wf_global_push(co, co, 1);
 	if (p->next)
 		wf_global_push(p->next, p->next, 1);
-	for (unsigned i = 0; i < p->fresh_count; i++)
-		wf_global_push(p->fresh[i], p->fresh[i], 1);
 	p->next = NULL;
-	p->fresh_count = 0;
+	struct weft_co *newest = p->fresh;
+	unsigned n = p->fresh_count;
+	if (newest)
+		wf_global_push(take_fresh(p), newest, n);
 }
 
 WF_COLD void wf_retire(struct wf_worker *w)
@@ -238,14 +324,10 @@ static void run_timers(struct wf_proc *p, int64_t now)
 		wf_count_by(&p->stats.timers_fired, (uintptr_t)fired);
 }
 
-/* For the statistics: the running coroutine, if it is about to yield, and one of those that are woken next. And for dumps: since
- * when it is parked, if it is about to. */
-static void have_some_timed(struct wf_worker *w, int64_t now)
+/* For the statistics: one of those that become runnable next. And for dumps: since when the coroutine that is left is parked. */
+static void have_one_timed(struct wf_worker *w, int64_t now)
 {
-	enum wf_state state = w->co ? (enum wf_state)wf_u8_load(&w->co->state) : WF_STATE_FREE;
-	if (state == WF_STATE_RUNNING)
-		wf_co_time(w->co, now);
-	else if (state == WF_STATE_PARKING)
+	if (w->co && wf_u8_load(&w->co->state) == WF_STATE_PARKED)
 		wf_store(&w->co->wait.since, (uintptr_t)now);
 	if (w->how & WF_READY_TIMED)
 		return;
@@ -259,7 +341,7 @@ void wf_look_around(struct wf_worker *w)
 	int64_t now = wf_os_now();
 	pace(p, now);
 	wf_count(&p->stats.looks);
-	have_some_timed(w, now);
+	have_one_timed(w, now);
 	unsigned char former = wf_batch_begin(w);
 	if (wf_u32_load(&wf_rt.global_count) != 0) { /* relaxed: looked at again before anybody sleeps */
 		struct weft_co *co = wf_global_take(w);
@@ -273,7 +355,7 @@ void wf_look_around(struct wf_worker *w)
 		wf_netpoll_wait(w, 0);
 	}
 	wf_batch_end(w, former);
-	make_public(w, p->fresh_count);
+	make_public(w);
 	if (wf_unlikely(!wf_u32_load(&p->runq.shared)) && wf_u32_load(&wf_rt.proc_count) > 1)
 		wf_runq_share_owner(&p->runq);
 	if (!p->backlog_since && wf_runq_length(&p->runq) > 0)
@@ -330,12 +412,19 @@ static inline void run_next(struct wf_worker *w, struct weft_co *co)
 		wf_ring_push(w, former);
 }
 
-static WF_NOINLINE void ready_specially(struct wf_worker *w, struct weft_co *co)
+/* One of those that could be timed: perhaps it is the one. */
+static WF_NOINLINE void maybe_time(struct wf_worker *w, struct weft_co *co)
 {
-	if (w->how & WF_READY_TIMED && w->time_after-- == 0) {
+	if (w->time_after-- == 0) {
 		w->how &= (unsigned char)~WF_READY_TIMED;
 		wf_co_time(co, wf_os_now());
 	}
+}
+
+static WF_NOINLINE void ready_specially(struct wf_worker *w, struct weft_co *co)
+{
+	if (w->how & WF_READY_TIMED)
+		maybe_time(w, co);
 	if (w->how & WF_READY_BATCH || wf_stress(4))
 		wf_ring_push(w, co);
 	else
@@ -360,9 +449,11 @@ void wf_ready_new(struct wf_worker *w, struct weft_co *co)
 		ready_elsewhere(w, co);
 		return;
 	}
-	if (wf_unlikely(p->fresh_count == WF_FRESH_MAX || wf_stress(4)))
-		make_public(w, (p->fresh_count + 1) / 2);
-	p->fresh[p->fresh_count++] = co;
+	if (wf_unlikely((p->fresh_count >= WF_FRESH_MAX && wf_u32_load(&wf_rt.idle_count) != 0) || wf_stress(4)))
+		make_public(w);
+	co->next = p->fresh;
+	p->fresh = co;
+	p->fresh_count++;
 	p->private_age = 0;
 }
 
@@ -372,7 +463,7 @@ WF_COLD void wf_private_waits(struct wf_worker *w)
 	if (++p->private_age < PRIVATE_AGE_MAX)
 		return;
 	p->private_age = 0;
-	make_public(w, p->fresh_count);
+	make_public(w);
 	wake_for_backlog(p);
 }
 
@@ -416,13 +507,6 @@ struct weft_co *wf_global_take(struct wf_worker *w)
 
 /* ---- yielding ------------------------------------------------------------------------------------------------------ */
 
-static void commit_yield(struct wf_worker *w, void *arg)
-{
-	struct weft_co *co = arg;
-	wf_co_move(co, WF_STATE_RUNNABLE);
-	wf_ring_push(w, co);
-}
-
 static inline __attribute__((always_inline)) struct wf_worker *yield(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
@@ -432,7 +516,14 @@ static inline __attribute__((always_inline)) struct wf_worker *yield(struct wf_w
 		w->budget = WF_BUDGET;
 		return w;
 	}
-	return wf_switch_to_next(w, w->co, commit_yield, w->co);
+	struct weft_co *co = w->co, *to = wf_pick_next(w);
+	if (!to && !wf_u32_load(&p->retire)) /* relaxed: the owner looks again soon */
+		return w;
+	if (wf_unlikely(w->how & WF_READY_TIMED))
+		maybe_time(w, co);
+	wf_co_move(co, WF_STATE_RUNNABLE);
+	wf_ring_push(w, co);
+	return wf_switch(w, co, to);
 }
 
 void weft_yield(void)
@@ -458,15 +549,6 @@ void wf_budget_spent(struct wf_worker **w)
 }
 
 /* ---- the gate, when the monitor has asked for something ------------------------------------------------------------- */
-
-static void commit_global(struct wf_worker *w, void *arg)
-{
-	struct weft_co *co = arg;
-	(void)w;
-	wf_co_move(co, WF_STATE_RUNNABLE);
-	wf_global_push(co, co, 1);
-	wf_wake_worker();
-}
 
 /* Settles the request under the lock: afterwards either the processor is ours while we are inside, or it is gone. */
 static bool settle(struct wf_worker *w)
@@ -496,7 +578,12 @@ WF_COLD struct wf_worker *wf_enter_slow(struct wf_worker *w)
 		wf_yield_inside(&w);
 		return w;
 	}
-	return take_another(w) ? w : wf_switch(w, w->co, NULL, commit_global, w->co);
+	if (take_another(w))
+		return w;
+	wf_co_move(w->co, WF_STATE_RUNNABLE);
+	wf_global_push(w->co, w->co, 1);
+	wf_wake_worker();
+	return wf_switch(w, w->co, NULL);
 }
 
 WF_COLD struct wf_worker *wf_enter_here_slow(struct wf_worker *w)

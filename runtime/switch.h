@@ -1,8 +1,19 @@
 /* Rank 4. Going from one coroutine to the next: for the parts of the scheduler itself.
  *
- * A switch goes straight from the coroutine that leaves to the next one. Whatever must not happen before the context of the leaving
- * one is saved (making it visible to wakers, queueing it again, giving its stack back) is its *commit*, and the arriving side runs
- * it, first of all. Without a next one, the worker's own context (the scheduler, worker.c) is what arrives. */
+ * A switch goes straight from the coroutine that leaves to the next one; without a next one, to the worker's own context (the
+ * scheduler, worker.c). The one that leaves is in a queue already: at the object that it waits for, or, when it yields, among the
+ * runnable. So another worker can come to run it before it has left its stack; the stack pointer tells.
+ *
+ *   who leaves a coroutine                         who is to run it
+ *   1 (it runs) sp = WF_SP_RUNNING                 1 take it from a run queue
+ *   2 queue it                                     2 sp still WF_SP_RUNNING (acquire)? to the end of the ring with it
+ *   3 pick the next one                            3 else sp = WF_SP_RUNNING, go on at what it was
+ *   4 go to the other stack, and there:
+ *   5 sp = its stack pointer (release)
+ *
+ * In 3, on the left, a next one that has not left its stack yet is not waited for: its worker may be waiting likewise. The
+ * scheduler's context is gone to instead, which leaves first and waits then. The next one can be the very one that leaves, woken
+ * already: then it stays. */
 #ifndef WF_SWITCH_H
 #define WF_SWITCH_H
 
@@ -11,6 +22,21 @@
 
 /* The coroutine to run next, NULL: none without a closer look (worker.c). Now and then it looks around first. */
 struct weft_co *wf_pick_next(struct wf_worker *w);
+
+/* Whether it has left its stack, or never had one. */
+static inline bool wf_has_left(const struct weft_co *co)
+{
+	return wf_load_acquire(&co->sp) != WF_SP_RUNNING; /* pairs with the release in wf_ctx_switch */
+}
+
+/* `to` has not left its stack. If it is the one that leaves: true, it goes on. Else it goes to the end of the ring; *to = NULL. */
+bool wf_switch_stays(struct wf_worker *w, struct weft_co *from, struct weft_co **to);
+
+/* Gives back what w->dead is. */
+void wf_release_dead(struct wf_worker *w);
+
+/* Waits until the look at a coroutine that is under way, perhaps at this one, is over. */
+void wf_let_look_end(void);
 
 /* Goes to a coroutine that is special: binds a stack to a fresh one; to the scheduler in place of one that is pinned to another
  * worker. Returns as wf_ctx_switch does. */
@@ -25,42 +51,54 @@ static inline struct wf_worker *wf_arrive(void *on, struct wf_san_fiber *self)
 	struct wf_worker *w = on;
 	wf_san_arrive(self);
 	wf_stress_pause();
-	w->commit(w, w->commit_arg);
+	if (wf_unlikely(w->dead != NULL))
+		wf_release_dead(w);
 	return w;
 }
 
-/* Returns, on the worker that somebody later resumes the saved context with; that is what the context switch hands over. */
+/* To one that has a stack. Returns, on the worker that somebody later resumes the saved context with; that is what the context
+ * switch hands over. */
+static inline void *wf_jump_back(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
+{
+	void *sp = wf_load_ptr(&to->sp); /* relaxed: wf_has_left has looked */
+	wf_store(&to->sp, WF_SP_RUNNING); /* relaxed: seen by whoever takes it from the next queue that it is in */
+	wf_fence_light();                 /* pairs with wf_looks_begin: we see that there are looks, or they see this */
+	if (wf_unlikely(wf_u32_load_acquire(&wf_rt.looking) != 0)) /* pairs with wf_looks_end */
+		wf_let_look_end();
+	wf_co_move(to, WF_STATE_RUNNING);
+	wf_san_leave(from, &to->stack->fiber, save);
+	return wf_ctx_switch(save, sp, w);
+}
+
+/* Returns likewise. */
 static inline void *wf_jump(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
 {
 	if (wf_unlikely(!to)) {
 		w->co = NULL;
-		wf_san_leave(from, &w->fiber);
+		wf_san_leave(from, &w->fiber, save);
 		return wf_ctx_switch(save, wf_load_ptr(&w->sp), w); /* relaxed: our own */
 	}
 	w->co = to;
 	wf_count(&w->proc->stats.dispatches);
 	if (wf_unlikely(to->special != 0))
 		return wf_jump_special(w, save, from, to);
-	wf_co_move(to, WF_STATE_RUNNING);
-	wf_san_leave(from, &to->stack->fiber);
-	return wf_ctx_switch(save, wf_load_ptr(&to->sp), w); /* relaxed: published with the coroutine */
+	return wf_jump_back(w, save, from, to);
 }
 
 /* Leaves `from` for `to` (NULL: the scheduler); returns when `from` goes on, with the worker it goes on with. */
-static inline struct wf_worker *wf_switch(struct wf_worker *w, struct weft_co *from, struct weft_co *to,
-					  wf_commit_fn *commit, void *arg)
+static inline struct wf_worker *wf_switch(struct wf_worker *w, struct weft_co *from, struct weft_co *to)
 {
 	struct wf_san_fiber *fiber = &from->stack->fiber;
 	wf_assert(wf_locks_held() == 0);
-	w->commit = commit;
-	w->commit_arg = arg;
+	if (wf_unlikely(to && !wf_has_left(to)) && wf_switch_stays(w, from, &to))
+		return w;
 	return wf_arrive(wf_jump(w, &from->sp, fiber, to), fiber);
 }
 
-static inline struct wf_worker *wf_switch_to_next(struct wf_worker *w, struct weft_co *from, wf_commit_fn *commit, void *arg)
+static inline struct wf_worker *wf_switch_to_next(struct wf_worker *w, struct weft_co *from)
 {
 	struct weft_co *to = wf_pick_next(w);
-	return wf_switch(w, from, to, commit, arg);
+	return wf_switch(w, from, to);
 }
 
 /* Leaves a coroutine that has ended, for good; its stack is given back by the arriving side. */
@@ -68,6 +106,14 @@ _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack);
 
 /* Runs co from the scheduler's context until the worker comes back to it. */
 void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co);
+
+/* For whoever reads the stacks of coroutines (docs/protocols.md, "Park and wake"). Between wf_looks_begin and wf_looks_end,
+ * wf_look_begin keeps one that has left its stack from going on, until wf_look_end. Its context; NULL: it runs, or never has.
+ * Nothing in between may wait. (co->sp can say already that it runs: somebody waits to go on with it.) */
+void wf_looks_begin(void);
+void wf_looks_end(void);
+const struct wf_ctx_frame *wf_look_begin(struct weft_co *co);
+void wf_look_end(void);
 
 /* Many coroutines are about to be made runnable at once: they go to the ring in order, none is run next. And back. */
 static inline unsigned char wf_batch_begin(struct wf_worker *w)
@@ -89,7 +135,7 @@ void wf_look_around(struct wf_worker *w);
 void wf_proc_empty(struct wf_proc *p);
 
 /* The processor is to be given up: what it holds goes to the others, and wf_pick_next finds nothing. Called again in the
- * scheduler's context, since the commit of the coroutine that was left comes after the first time. */
+ * scheduler's context, where the processor is given up. */
 void wf_retire(struct wf_worker *w);
 
 /* Adds to the end of the own ring, or, when it is full, of the global queue. */

@@ -4,22 +4,16 @@
  * itself, so a waker that comes late fails to claim and harms nothing. Nodes live in memory that is never given back while
  * the runtime runs (slabs), which is what makes a late look harmless.
  *
- * The claim word is  sequence << 3 | phase.  The first compare-and-swap that takes it away from PARKING or PARKED decides how the
- * wait ends: hand-over, deadline, cancel or close; all others fail and go on.
+ * The claim word is  sequence << 3 | phase.  The first compare-and-swap that takes it away from PARKED decides how the wait
+ * ends: hand-over, deadline, cancel or close; all others fail and go on.
  *
- *   phase    context   who may move it        to
- *   IDLE     -         the owner              PARKING, with the next sequence number        wf_wait_begin
- *   PARKING  not yet   a waker                EARLY                                         wf_claim
- *                      the arriving side      PARKED                                        wf_park_commit
- *   PARKED   saved     a waker                CLAIMED                                       wf_claim
- *                      who looks at the stack PARKING: as if it were not saved yet          wf_look_begin
- *   CLAIMED  saved     that waker             makes it runnable                             wf_wake
- *   EARLY    not yet   that waker             WOKEN                                         wf_wake
- *                      the arriving side      SAVED                                         wf_park_commit
- *   WOKEN    not yet   the arriving side      makes it runnable                             wf_park_commit
- *   SAVED    saved     that waker             makes it runnable                             wf_wake
+ *   phase    who may move it        to
+ *   IDLE     the owner              PARKED, with the next sequence number           wf_wait_begin
+ *   PARKED   a waker                CLAIMED; it makes the coroutine runnable        wf_claim, wf_wake
+ *            the owner              IDLE: it need not, or must not, wait            wf_wait_abandon, wf_park_begin
+ *   CLAIMED  the owner, resumed     PARKED, for the next wait
  *
- * Whoever looks at the stack of a parked one stands in for the arriving side until it has finished: wf_look_end.
+ * A coroutine can be claimed and made runnable before it has left its stack: switch.h keeps it from being run there twice.
  *
  * Between claim and wake the waker owns the waiter: it may write what the waiter waits for (an element, a result) into the
  * waiter's stack, and must let go of the object before it wakes (its last touch of the object precedes the wake). */
@@ -32,7 +26,7 @@
 
 struct weft_co;
 
-enum wf_phase { WF_IDLE, WF_PARKING, WF_PARKED, WF_CLAIMED, WF_EARLY, WF_WOKEN, WF_SAVED, WF_PHASES };
+enum wf_phase { WF_IDLE, WF_PARKED, WF_CLAIMED };
 
 #define WF_PHASE_BITS 3
 #define WF_PHASE_MASK ((uintptr_t)7)
@@ -71,12 +65,17 @@ enum wf_reason {
 
 const char *wf_reason_name(enum wf_reason why);
 
+enum wf_thread_state {
+	WF_THREAD_WAITS,
+	WF_THREAD_STUCK, /* the same, and it is in wf_threads_stuck, until its waker takes it out */
+	WF_THREAD_WOKEN,
+};
+
 struct wf_wait {
 	wf_word claim;        /* sequence << WF_PHASE_BITS | phase */
 	struct weft_co *co;   /* the coroutine; NULL: a plain thread */
 	intptr_t result;      /* written by whoever claimed, between claim and wake */
-	wf_u32 thread_woken;  /* plain thread: the futex it sleeps on */
-	bool counted;         /* plain thread: in wf_threads_stuck, until its waker takes it out */
+	wf_u32 thread;        /* plain thread: the futex it sleeps on; enum wf_thread_state */
 	wf_u8 why;            /* enum wf_reason; relaxed readers */
 	wf_word cancel_ticket; /* the wait that a cancel may end; an older one is stale and does no harm */
 	wf_word object;       /* what it waits for: its address, for dumps */
@@ -88,7 +87,7 @@ struct wf_wait {
 struct wf_waiter {
 	struct wf_link link;
 	struct wf_wait *wait;
-	uintptr_t ticket; /* the claim word of this wait, in phase PARKING */
+	uintptr_t ticket; /* the claim word of this wait, in phase IDLE */
 	void *data;       /* what the object needs: an element's address, a weight */
 	int index;        /* what the object must know of it: which case of a select (select.c), a role */
 };

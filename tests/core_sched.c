@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core_util.h"
+#include "monitor.h"
 #include "san.h"
 
 static atomic_bool stop;
@@ -228,6 +229,30 @@ TEST(long_dispatches_are_shared)
 	struct weft_config config = config_with(2);
 	config.handoff = false;
 	run_with(config, share_work);
+}
+
+static int set_count(void *arg)
+{
+	(void)arg;
+	atomic_store(&count, 1);
+	return 0;
+}
+
+static int compute_until_it_ran(void *arg)
+{
+	(void)arg;
+	struct weft_co *co = spawn_co(NULL, set_count, NULL);
+	while (atomic_load(&count) == 0)
+		;
+	join_co(co);
+	return 0;
+}
+
+/* Though its maker never comes back to the runtime, and its slice never ends. */
+TEST(new_ones_go_to_an_idle_processor)
+{
+	wf_monitor_pace.slice_ns = INT64_MAX;
+	run_with(config_with(2), compute_until_it_ran);
 }
 
 /* Holds its processor until as many others hold one as there are. Not at once: what is new is its processor's own, at first. */

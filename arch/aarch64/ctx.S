@@ -50,8 +50,13 @@
 	stp	d10, d11, [sp, #WF_CTX_D10]
 	stp	d12, d13, [sp, #WF_CTX_D12]
 	stp	d14, d15, [sp, #WF_CTX_D14]
+.endm
+
+/* To the stack at x1; then, and not before, what was left is there for others: ctx.h. */
+.macro LEAVE
 	mov	x9, sp
-	str	x9, [x0]
+	mov	sp, x1
+	stlr	x9, [x0]
 .endm
 
 /* void *wf_ctx_switch(wf_word *save x0, void *to x1, void *arg x2) */
@@ -62,7 +67,7 @@
 SYM(wf_ctx_switch):
 	.cfi_startproc
 	SAVE
-	mov	sp, x1
+	LEAVE
 	mov	x0, x2
 	ldp	x19, x20, [sp, #WF_CTX_X19]
 	ldp	x21, x22, [sp, #WF_CTX_X21]
@@ -102,7 +107,7 @@ SYM(wf_ctx_switch):
 SYM(wf_ctx_start):
 	.cfi_startproc
 	SAVE
-	mov	sp, x1
+	LEAVE
 	.cfi_undefined x30
 	.cfi_undefined x29
 	mov	x29, xzr

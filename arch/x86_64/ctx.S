@@ -53,8 +53,9 @@ SYM(wf_ctx_switch):
 	.cfi_startproc
 	endbr64
 	SAVE
-	movq	%rsp, (%rdi)
+	movq	%rsp, %rcx
 	movq	%rsi, %rsp
+	movq	%rcx, (%rdi)	/* a release, as every store: ctx.h */
 	movq	%rdx, %rax
 	popq	%r12
 	.cfi_adjust_cfa_offset -8
@@ -87,8 +88,9 @@ SYM(wf_ctx_start):
 	.cfi_startproc
 	endbr64
 	SAVE
-	movq	%rsp, (%rdi)
+	movq	%rsp, %r8
 	movq	%rsi, %rsp
+	movq	%r8, (%rdi)
 	.cfi_undefined rip
 	.cfi_undefined rbp
 	xorl	%ebp, %ebp

@@ -23,9 +23,8 @@
 #include "memory.pml"
 
 #define IDLE 0
-#define PARKING 1
-#define PARKED 2
-#define ENDED 3 /* CLAIMED, EARLY and what follows: park_wake.pml */
+#define PARKED 1
+#define ENDED 2 /* CLAIMED: park_wake.pml */
 
 byte queued;      /* the ticket in an object's queue; 0: none. Under the object's lock */
 bool cancellable; /* the present wait */
@@ -48,34 +47,18 @@ inline fence_heavy(me)
 #endif
 }
 
-inline claim(me, ticket, won)
-{
-	won = false;
-	do
-	:: now = LOAD(me, CLAIM);
-		if
-		:: now == (ticket | PARKED) || now == (ticket | PARKING) ->
-			cas(me, CLAIM, now, ticket | ENDED, won);
-			if
-			:: won -> break
-			:: else
-			fi
-		:: else -> break
-		fi
-	od;
-	now = 0
-}
+inline claim(me, ticket, won) { cas(me, CLAIM, ticket | PARKED, ticket | ENDED, won) }
 
 /* done: it was cancelled, and nobody was faster in ending the wait */
 inline look(me)
 {
 	if
-	:: LOAD(me, CANCEL) != 0 -> cas(me, CLAIM, ticket | PARKING, ticket | IDLE, done)
+	:: LOAD(me, CANCEL) != 0 -> cas(me, CLAIM, ticket | PARKED, ticket | IDLE, done)
 	:: else
 	fi
 }
 
-inline say_claim(me) { store(me, CLAIM, ticket | PARKING) }
+inline say_claim(me) { store(me, CLAIM, ticket | PARKED) }
 inline say_ticket(me) { store(me, TICKET, ticket) }
 
 proctype waiter(byte me)
@@ -113,9 +96,7 @@ proctype waiter(byte me)
 		/* the object's lock was held and released meanwhile */
 		atomic { !BUFFERED(me, 0, CLAIM) && !BUFFERED(me, DEPTH - 1, CLAIM) -> queued = ticket }
 		if
-		:: !done ->
-			cas(me, CLAIM, ticket | PARKING, ticket | PARKED, done);
-			LOAD(me, CLAIM) == (ticket | ENDED)
+		:: !done -> LOAD(me, CLAIM) == (ticket | ENDED)
 		:: else
 		fi;
 		atomic {
@@ -129,7 +110,7 @@ proctype waiter(byte me)
 
 proctype canceller(byte me)
 {
-	byte ticket, now, other;
+	byte ticket, other;
 	bool won;
 	store(me, CANCEL, 1);
 	fence_heavy(me);
@@ -150,7 +131,7 @@ proctype canceller(byte me)
 /* Ends every wait that can't be cancelled, and perhaps one that can. */
 proctype waker(byte me)
 {
-	byte ticket, now;
+	byte ticket;
 	bool won, also;
 end:	do
 	:: atomic { queued != 0 && (!cancellable || !also) -> also = also || cancellable; ticket = queued; queued = 0 }

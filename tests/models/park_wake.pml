@@ -1,29 +1,19 @@
-/* Park and wake (runtime/wait.h, park.c, timer.c): coroutines that wait in a row, on an object with a lock and a queue, and
- * three who may end a wait: a hand-over, a deadline, a close. What a coroutine does is run by whichever worker finds it in the
- * run queue; leaving it, the same worker runs the commit.
+/* Park and wake, and leaving a stack (runtime/wait.h, switch.h, park.c, timer.c): coroutines that wait in a row, on an object with a
+ * lock and a queue, and three who may end a wait: a hand-over, a deadline, a close. What a coroutine does is run by whichever worker
+ * finds it in the run queue. Between its wait's beginning and the store of its stack pointer it is being left; it can be in the run
+ * queue by then. The worker that leaves it goes to the next one or to its own context.
  *
- * Shown, for every wait: one waker wins; made runnable once; never resumed before the context is saved, nor while the winner
+ * Shown, for every wait: one waker wins; made runnable once; never resumed before its stack was left, nor while the winner
  * still writes to the stack of the waiter; a queue entry is not touched after its stack frame is gone; a stale ticket ends
  * nothing; no value is lost or doubled by a hand-over that comes too late; every wait that was claimed goes on, and all end.
  *
- *   OK_LOOKED_AT       one coroutine, and somebody looks at its stack while it is parked (dump.c): whoever does acts as an
- *                      arriving side that comes late
  *   OK_ONE_WAITER      one coroutine with more waits in a row, instead of two
- *   BUG_EARLY          the waker takes EARLY for CLAIMED: makes it runnable at once
- *   BUG_PLAIN_COMMIT   the arriving side stores PARKED instead of comparing
+ *   BUG_NOT_LEFT       a worker does not look whether the stack was left
+ *   BUG_WAIT_LEAVING   a worker that is leaving one waits until the next one was left
  *   BUG_NO_SEQUENCE    every wait has the same ticket
- *   BUG_NO_RETRY       a claim that meets the commit (PARKING became PARKED under it) gives up
  *   BUG_WAKE_FIRST     the waker wakes before it has handed over the data
  *   BUG_LEAVE_QUEUED   a wait that timed out does not take its entry out of the queue
- *   BUG_LATE_COPY      the timer is marked as fired before its ticket is copied
- *   BUG_LOOK_UNCLAIMED whoever looks does not claim
- *   BUG_LOOK_STORES    whoever looks stores PARKED when it is done instead of comparing */
-#if defined(OK_LOOKED_AT) || defined(BUG_LOOK_UNCLAIMED) || defined(BUG_LOOK_STORES)
-#define LOOKERS 1
-#define WAITERS 1
-#define WAITS(c) 2
-#else
-#define LOOKERS 0
+ *   BUG_LATE_COPY      the timer is marked as fired before its ticket is copied */
 #ifdef OK_ONE_WAITER
 #define WAITERS 1
 #define WAITS(c) 3
@@ -31,18 +21,15 @@
 #define WAITERS 2
 #define WAITS(c) (2 - (c))
 #endif
-#endif
 #define WORKERS 2
 #define ITEMS 2
 
 #define IDLE 0
-#define PARKING 1
-#define PARKED 2
-#define CLAIMED 3
-#define EARLY 4
-#define WOKEN 5
-#define SAVED 6
+#define PARKED 1
+#define CLAIMED 2
 #define TICKET(word) ((word) & 248)
+
+#define NOBODY WAITERS
 
 #define NOTHING 0
 #define VALUE 1
@@ -55,7 +42,7 @@ bool in_park[WAITERS];   /* left to the scheduler, or about to: resumed next at 
 byte waits[WAITERS];     /* begun so far */
 bool over[WAITERS];      /* its function has returned */
 
-bool saved[WAITERS];     /* all that is needed to resume it is in memory */
+bool left[WAITERS];      /* its stack pointer is in memory */
 byte runnable[WAITERS];  /* times in the run queue */
 byte winners[WAITERS];   /* of the present wait */
 bool writing[WAITERS];   /* a winner is still at work on its stack */
@@ -93,35 +80,18 @@ inline make_runnable(c)
 /* won: whether this ended wait `ticket` of c */
 inline claim_wait(c, ticket, why, won)
 {
-	do
-	:: atomic {
-			now = claim[c];
-			if
-			:: now == (ticket | PARKED) -> to = ticket | CLAIMED
-			:: now == (ticket | PARKING) -> to = ticket | EARLY
-			:: else -> break
-			fi
-		}
-		atomic {
-			if
-			:: claim[c] == now ->
-				claim[c] = to;
-				winners[c]++;
-				writing[c] = true;
-				assert(winners[c] == 1);
-				won = true;
-				break
-#ifdef BUG_NO_RETRY
-			:: else -> break
-#else
-			:: else
-#endif
-			fi
-		}
-	od;
 	atomic {
-		now = 0;
-		to = 0;
+		won = claim[c] == (ticket | PARKED);
+		if
+		:: won ->
+			claim[c] = ticket | CLAIMED;
+			winners[c]++;
+			writing[c] = true;
+			assert(winners[c] == 1)
+		:: else
+		fi
+	}
+	atomic {
 		if
 		:: won -> result[c] = why
 		:: else
@@ -131,65 +101,36 @@ inline claim_wait(c, ticket, why, won)
 
 inline wake(c)
 {
-	now = claim[c];
 	atomic {
-		writing[c] = false; /* its last touch comes before the CAS or the queue */
-		if
-		:: (now & 7) == EARLY && claim[c] == now ->
-#ifdef BUG_EARLY
-			make_runnable(c)
-#else
-			claim[c] = TICKET(now) | WOKEN
-#endif
-		:: else ->
-			assert((claim[c] & 7) == CLAIMED || (claim[c] & 7) == SAVED);
-			make_runnable(c)
-		fi
+		writing[c] = false; /* its last touch comes before the queue */
+		assert((claim[c] & 7) == CLAIMED);
+		make_runnable(c)
 	}
-	now = 0
 }
 
 /* ---- the waiter's side ---- */
 
-/* The context of c can be used from now on. */
-inline settle(c)
+/* The next one for a worker that leaves c: c itself, if it was woken already; or NOBODY, its own context. */
+inline pick_next(c, n)
 {
 	atomic {
-		committed = claim[c] == (ticket | PARKING);
 		if
-		:: committed -> claim[c] = ticket | PARKED
-		:: else
-		fi
-	}
-	atomic {
-		if
-		:: committed
-		:: else ->
+		:: n = NOBODY
+		:: nempty(run_queue) ->
+			run_queue?n;
+			runnable[n]--;
+#ifndef BUG_NOT_LEFT
+#ifndef BUG_WAIT_LEAVING
 			if
-			:: claim[c] == (ticket | EARLY) -> claim[c] = ticket | SAVED; committed = true
+			:: n != c && !left[n] -> make_runnable(n); n = NOBODY
 			:: else
 			fi
+#endif
+#endif
 		fi
 	}
-	if
-	:: committed
-	:: else ->
-		assert(claim[c] == (ticket | WOKEN));
-		make_runnable(c)
-	fi;
-	ticket = 0;
-	committed = false
-}
-
-/* Leaves c with its wait begun; the arriving side commits. */
-inline switch_and_commit(c)
-{
-	atomic { ticket = TICKET(claim[c]); saved[c] = true }
-#ifdef BUG_PLAIN_COMMIT
-	claim[c] = ticket | PARKED;
-	ticket = 0
-#else
-	settle(c)
+#ifdef BUG_WAIT_LEAVING
+	n == NOBODY || n == c || left[n]
 #endif
 }
 
@@ -200,9 +141,9 @@ inline begin_wait(c)
 		winners[c] = 0;
 		frame[c] = true;
 #ifdef BUG_NO_SEQUENCE
-		claim[c] = PARKING;
+		claim[c] = PARKED;
 #else
-		claim[c] = TICKET(claim[c]) + 8 + PARKING;
+		claim[c] = TICKET(claim[c]) + 8 + PARKED;
 #endif
 		queue!c,TICKET(claim[c])
 	}
@@ -255,7 +196,7 @@ inline after_wait(c)
 	}
 }
 
-/* Runs c from where it is until it parks or ends. */
+/* Runs c from where it is until it is to be left, parked or at its end. */
 inline run_coroutine(c)
 {
 	if
@@ -273,7 +214,6 @@ inline run_coroutine(c)
 			atomic { begin_wait(c); in_park[c] = true }
 			unlock();
 			maybe_arm(c);
-			switch_and_commit(c);
 			break
 		fi
 	od
@@ -281,23 +221,46 @@ inline run_coroutine(c)
 
 proctype worker()
 {
-	byte c, ticket;
-	bool committed;
+	byte c, n;
 end:	do
 	:: atomic {
 			run_queue?c ->
-			assert(saved[c] && runnable[c] == 1);
-			runnable[c] = 0;
-			saved[c] = false
+			runnable[c]--;
+			if
+#ifndef BUG_NOT_LEFT
+			:: !left[c] -> make_runnable(c); c = NOBODY
+#endif
+			:: else ->
+				assert(left[c]);
+				left[c] = false
+			fi
 		}
-		run_coroutine(c);
+		do
+		:: c == NOBODY -> break
+		:: else ->
+			run_coroutine(c);
+			pick_next(c, n);
+			atomic {
+				if
+				:: n != c ->
+					left[c] = true;
+					if
+					:: n != NOBODY -> assert(left[n]); left[n] = false
+					:: else
+					fi;
+					c = n
+				:: else
+				fi;
+				n = 0
+			}
+		od;
 		c = 0
 	od
 }
 
 proctype producer()
 {
-	byte c, ticket, now, to, batch;
+	byte c, ticket, batch;
 	bool won;
 	do
 	:: given < ITEMS ->
@@ -350,7 +313,7 @@ proctype producer()
 /* Fires what is due, and anything may be due. */
 proctype timers()
 {
-	byte c, ticket, now, to, wait;
+	byte c, ticket, wait;
 	bool won;
 end:	do
 	:: atomic {
@@ -383,36 +346,11 @@ end:	do
 	od
 }
 
-/* Keeps a parked one from going on, reads its stack, and lets go of it. */
-proctype looker()
-{
-	byte c, ticket, wait;
-	bool committed;
-	atomic {
-		if
-		:: (claim[c] & 7) == PARKED ->
-			ticket = TICKET(claim[c]);
-			wait = waits[c];
-#ifndef BUG_LOOK_UNCLAIMED
-			claim[c] = ticket | PARKING
-#endif
-		:: else -> goto done
-		fi
-	}
-	assert(saved[c] && runnable[c] == 0 && in_park[c] && waits[c] == wait);
-#ifdef BUG_LOOK_STORES
-	claim[c] = ticket | PARKED
-#elif !defined(BUG_LOOK_UNCLAIMED)
-	settle(c)
-#endif
-done:	skip
-}
-
 init {
 	byte i;
 	atomic {
 		do
-		:: i < WAITERS -> saved[i] = true; make_runnable(i); i++
+		:: i < WAITERS -> left[i] = true; make_runnable(i); i++
 		:: else -> break
 		od;
 		i = 0;
@@ -421,9 +359,6 @@ init {
 		:: else -> break
 		od;
 		run timers();
-#if LOOKERS
-		run looker();
-#endif
 		run producer()
 	}
 	/* every wait ends, and every value is somewhere */

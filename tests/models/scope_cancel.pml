@@ -32,10 +32,9 @@
 #include "memory.pml"
 
 #define IDLE 0
-#define PARKING 1
-#define PARKED 2
-#define CANCELLED 3 /* claimed by the canceller */
-#define HANDED 4    /* claimed by the waker */
+#define PARKED 1
+#define CANCELLED 2 /* claimed by the canceller */
+#define HANDED 3    /* claimed by the waker */
 
 /* Under the locks. */
 byte number;         /* which scope the outer memory is; 0: none is open */
@@ -72,18 +71,17 @@ inline fence_heavy(me)
 inline wait_somewhere(me)
 {
 	atomic { ticket = ticket + 8; done = false }
-	store(me, CLAIM(me), ticket | PARKING);
+	store(me, CLAIM(me), ticket | PARKED);
 	atomic { queued[me] = ticket } /* seen once the claim word is: the waker's guard */
 	store(me, TICKET(me), ticket);
 	fence_light(me);
 	if
-	:: LOAD(me, CANCEL(me)) -> cas(me, CLAIM(me), ticket | PARKING, ticket | IDLE, done)
+	:: LOAD(me, CANCEL(me)) -> cas(me, CLAIM(me), ticket | PARKED, ticket | IDLE, done)
 	:: else
 	fi;
 	if
 	:: done -> atomic { assert(felt[me] && cause[0]); queued[me] = 0 }
 	:: else ->
-		cas(me, CLAIM(me), ticket | PARKING, ticket | PARKED, done);
 		atomic {
 			(LOAD(me, CLAIM(me)) & 7) > PARKED ->
 			queued[me] = 0;
@@ -93,22 +91,7 @@ inline wait_somewhere(me)
 }
 
 /* won: ended wait `ticket` of c */
-inline claim_wait(me, c, how)
-{
-	do
-	:: now = LOAD(me, CLAIM(c));
-		if
-		:: now == (ticket | PARKED) || now == (ticket | PARKING) ->
-			cas(me, CLAIM(c), now, ticket | how, won);
-			if
-			:: won -> break
-			:: else
-			fi
-		:: else -> break
-		fi
-	od;
-	now = 0
-}
+inline claim_wait(me, c, how) { cas(me, CLAIM(c), ticket | PARKED, ticket | how, won) }
 
 /* ---- who enters and leaves ---- */
 
@@ -287,7 +270,7 @@ inline end_all()
 
 proctype canceller()
 {
-	byte ticket, now, other;
+	byte ticket, other;
 	bool won;
 	opened;
 	take_lock(CANCELLER, CHAIN);
@@ -329,7 +312,7 @@ over:	through = true
 
 proctype waker()
 {
-	byte ticket, now, c;
+	byte ticket, c;
 	bool won;
 end:	do
 	:: atomic {
