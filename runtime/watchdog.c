@@ -80,8 +80,9 @@ static void tell(const struct culprit *culprit)
 	static struct wf_probe probe;
 	long long ms = (long long)culprit->held_ns / 1000000;
 	bool sleeps = wf_os_thread_sleeps(culprit->thread_id);
-	wf_count(&wf_rt.stalls);
-	if (!wf_probe_ask(culprit->w, culprit->thread_id, &probe)) {
+	bool answers = wf_probe_ask(culprit->w, culprit->thread_id, &probe);
+	wf_count(&wf_rt.stalls); /* after it: whoever waits for this may end now */
+	if (!answers) {
 		wf_report("watchdog: a coroutine has held thread %d for %lld ms; it does not answer", culprit->thread_id, ms);
 		return;
 	}
