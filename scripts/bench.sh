@@ -71,13 +71,15 @@ micro() {
 			WEFT_MAXPROCS=$procs
 			export WEFT_MAXPROCS
 			for bench in "yield 2" "yield 1000 20000" "spawn 3000000 1000" "spawn 3000000 1" "fib 25" \
-				"skynet" "chain" "powser" "chan_pingpong" "chan_spsc" "chan_mpmc" "ring" "select" \
+				"skynet" "chain" "powser" "mutex" "mutex_contended" "cond_pingpong" "chan_pingpong" \
+				"chan_spsc" "chan_mpmc" "ring" "select" \
 				"select 6000000 128" "handlers 200 4000 8" "sleep 50"; do
 				# shellcheck disable=SC2086 -- the words are name and arguments
 				"$build"/bench/$bench 2>/dev/null | sed 's/^spawn1000\./spawn./' | as weft
 			done
 			have gomicro 2>/dev/null || continue
-			for bench in yield2 yield1000 spawn fib_wg skynet pingpong chan_spsc chan_mpmc ring select select_buf; do
+			for bench in yield2 yield1000 spawn fib_wg skynet mutex mutex_cont pingpong \
+				chan_spsc chan_mpmc ring select select_buf; do
 				"$peers/gomicro" -procs $procs $bench 2>/dev/null | as go
 			done
 		done
@@ -125,6 +127,8 @@ serve() {
 
 hogs() {
 	have echoload || return 0
+	[ -x "$peers/goecho_hogs" ] || ! command -v go >/dev/null ||
+		go build -o "$peers/goecho_hogs" "$root/bench/peers/echo_hogs.go"
 	: >"$out"
 	port=$((20000 + $$ % 10000))
 	for round in $(seq "$rounds"); do
