@@ -1,4 +1,4 @@
-/* Reading the stack of a coroutine (runtime/sched.c, wf_look_begin) against those who run it. Workers take it from the run queue, go to
+/* Reading the stack of a coroutine (runtime/switch.c, wf_look_begin) against those who run it. Workers take it from the run queue, go to
  * its stack, leave it and queue it again; somebody looks, several times.
  *
  * Shown: while a look is under way, nobody is on the stack.

@@ -1,0 +1,164 @@
+/* Binding stacks to coroutines and leaving them (switch.h). */
+#include "switch.h"
+
+#include "check.h"
+#include "stats.h"
+
+enum { LEAVE_SPINS = 64 };
+
+static void bind_stack(struct wf_worker *w, struct weft_co *co)
+{
+	struct wf_proc *p = w->proc;
+	struct wf_stack *stack;
+	unsigned n;
+	if (wf_unlikely(co->stack_class != wf_rt.stack_class)) {
+		stack = wf_stack_take(co->stack_class, 1, &n);
+	} else {
+		if (wf_unlikely(!p->stacks))
+			p->stacks = wf_stack_take(co->stack_class, WF_STACK_CACHE / 2, &p->stack_count);
+		stack = p->stacks;
+		p->stacks = stack->next;
+		p->stack_count--;
+	}
+	wf_store(&stack->owner, (uintptr_t)co); /* relaxed: for reports */
+	wf_san_stack_fresh(&stack->fiber);
+	co->stack = stack;
+}
+
+/* Where every coroutine starts. */
+static void coroutine_main(void *arg)
+{
+	struct weft_co *co = ((struct wf_worker *)arg)->co;
+	struct wf_worker *w = wf_arrive(arg, &co->stack->fiber);
+	wf_leave(w);
+	wf_co_finish(co, co->fn(co->arg));
+}
+
+static WF_COLD void measure(struct wf_worker *w, struct weft_co *co)
+{
+	wf_count(&w->proc->stats.latency[wf_latency_bucket(wf_os_now() - co->runnable_at)]);
+}
+
+void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *to)
+{
+	unsigned special = to->special;
+	if (wf_unlikely(wf_is_pinned_elsewhere(w, to))) {
+		w->deferred = to;
+		w->co = NULL;
+		wf_san_leave(from, &w->fiber, save);
+		return wf_ctx_switch(save, wf_load_ptr(&w->sp), w); /* relaxed: our own */
+	}
+	to->special = (unsigned char)(special & WF_CO_PINNED);
+	if (wf_unlikely(special & WF_CO_TIMED))
+		measure(w, to);
+	if (!(special & WF_CO_FRESH))
+		return wf_jump_back(w, save, from, to);
+	bind_stack(w, to);
+	wf_store(&to->sp, WF_SP_RUNNING); /* relaxed: as in wf_jump_back */
+	wf_co_move(to, WF_STATE_RUNNING);
+	wf_san_leave(from, &to->stack->fiber, save);
+	return wf_ctx_start(save, to->stack->top, w, coroutine_main);
+}
+
+bool wf_switch_stays(struct wf_worker *w, struct weft_co *from, struct weft_co **to)
+{
+	if (*to == from) {
+		wf_co_move(from, WF_STATE_RUNNING);
+		return true;
+	}
+	wf_ring_push(w, *to);
+	*to = NULL;
+	return false;
+}
+
+void wf_release_dead(struct wf_worker *w)
+{
+	struct wf_stack *stack = w->dead;
+	struct wf_proc *p = w->proc;
+	w->dead = NULL;
+	wf_store(&stack->owner, 0); /* relaxed: for reports */
+	if (wf_unlikely(stack->class_index != wf_rt.stack_class)) {
+		unsigned char class_index = stack->class_index;
+		stack->next = NULL;
+		wf_stack_give(stack, 1);
+		wf_stack_unreserve(class_index, 1);
+		return;
+	}
+	stack->next = p->stacks;
+	p->stacks = stack;
+	p->stack_count++;
+	if (wf_unlikely(++p->credits > 2 * WF_STACK_CACHE || p->stack_count >= WF_STACK_CACHE))
+		wf_proc_spill(p);
+}
+
+/* ---- whoever looks on ------------------------------------------------------------------------------------------------ */
+
+static struct wf_lock look_lock;
+
+void wf_looks_begin(void)
+{
+	wf_u32_add(&wf_rt.looking, 1);
+	wf_fence_heavy(); /* pairs with the light one in wf_jump_back */
+}
+
+void wf_looks_end(void)
+{
+	wf_u32_add_full(&wf_rt.looking, -1); /* release: what was read was read before; pairs with wf_jump_back */
+}
+
+const struct wf_ctx_frame *wf_look_begin(struct weft_co *co)
+{
+	wf_lock(&look_lock);
+	uintptr_t sp = wf_load_acquire(&co->sp); /* pairs with the release in wf_ctx_switch */
+	if (sp > WF_SP_RUNNING) {
+		wf_san_look(&co->sp);
+		return (const void *)sp;
+	}
+	wf_unlock(&look_lock);
+	return NULL;
+}
+
+void wf_look_end(void)
+{
+	wf_unlock(&look_lock);
+}
+
+WF_COLD void wf_let_look_end(void)
+{
+	wf_lock(&look_lock);
+	wf_unlock(&look_lock);
+}
+
+/* ---- from an end, and from the scheduler ----------------------------------------------------------------------------- */
+
+_Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
+{
+	wf_word sp;
+	w->co = NULL; /* its control block is somebody else's by now */
+	struct weft_co *to = wf_pick_next(w);
+	if (wf_unlikely(to && !wf_has_left(to)))
+		wf_switch_stays(w, NULL, &to);
+	w->dead = stack;
+	wf_jump(w, &sp, NULL, to);
+	wf_fatal("a coroutine went on after its end");
+}
+
+/* Whoever leaves it needs 100 ns, unless it has lost its CPU: then anybody may run it who comes later. */
+static WF_COLD bool wait_until_left(struct weft_co *co)
+{
+	for (int i = 0; i < LEAVE_SPINS; i++) {
+		wf_cpu_relax();
+		if (wf_has_left(co))
+			return true;
+	}
+	wf_global_push(co, co, 1);
+	wf_os_sched_yield();
+	return false;
+}
+
+void wf_switch_from_scheduler(struct wf_worker *w, struct weft_co *co)
+{
+	if (wf_unlikely(!wf_has_left(co)) && !wait_until_left(co))
+		return;
+	wf_arrive(wf_jump(w, &w->sp, &w->fiber, co), &w->fiber);
+}
