@@ -1,5 +1,6 @@
 /* Child processes. */
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -201,6 +202,20 @@ CO_TEST(cannot_start)
 	CHECK_RESULT(weft_process_start(&process, &opts), -EINVAL);
 }
 
+/* The monitor opens one for a moment now and then. */
+static int lowest_free(void)
+{
+	int lowest = INT_MAX;
+	for (int i = 0; i < 20; i++) {
+		int fd = dup(0);
+		CHECK_GE(fd, 0);
+		close(fd);
+		lowest = fd < lowest ? fd : lowest;
+		rest();
+	}
+	return lowest;
+}
+
 CO_TEST(no_descriptors_left)
 {
 	struct weft_process_opts opts = WEFT_PROCESS_INIT;
@@ -209,16 +224,13 @@ CO_TEST(no_descriptors_left)
 	opts.streams[0] = opts.streams[1] = WEFT_STREAM_PIPE;
 	opts.args = (const char *const[]){ "true", NULL };
 	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &former), 0);
-	int lowest = dup(0);
-	close(lowest);
+	int lowest = lowest_free();
 	for (int more = 0; more < 4; more++) {
 		CHECK_EQ(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t)(lowest + more), former.rlim_max }), 0);
 		CHECK_RESULT(weft_process_start(&process, &opts), -EMFILE);
 	}
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &former), 0);
-	int after = dup(0);
-	CHECK_EQ(after, lowest);
-	close(after);
+	CHECK_EQ(lowest_free(), lowest);
 }
 
 /* ---- waiting ---------------------------------------------------------------------------------------------------------- */
