@@ -81,7 +81,7 @@ static void on_probe(int number)
 void wf_os_probe_open(void (*fn)(int number))
 {
 	struct sigaction action = {.sa_handler = on_probe, .sa_flags = SA_RESTART | SA_ONSTACK};
-	int number = SIGRTMAX - 1;
+	int number = SIGRTMAX - 2;
 	sigfillset(&action.sa_mask);
 	probe_fn = fn;
 	if (sigaction(number, NULL, &former_probe) == 0 && former_probe.sa_handler == SIG_DFL &&

@@ -1,8 +1,10 @@
 /* Child processes. */
 #include <errno.h>
-#include <limits.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,12 +182,25 @@ CO_TEST(what_a_child_gets)
 
 /* ---- failures --------------------------------------------------------------------------------------------------------- */
 
+/* An emulator's vfork may be a fork. */
+static bool spawn_tells_errors(void)
+{
+	char *args[] = { (char *)(uintptr_t)"program", NULL };
+	pid_t pid;
+	int error = posix_spawn(&pid, "/no/such/program", NULL, NULL, args, NULL);
+	if (error == 0)
+		waitpid(pid, NULL, 0);
+	return error != 0;
+}
+
 CO_TEST(cannot_start)
 {
 	struct weft_process_opts opts = WEFT_PROCESS_INIT;
 	struct weft_process *process;
 	opts.streams[0] = opts.streams[1] = WEFT_STREAM_PIPE;
 	CHECK_RESULT(weft_process_start(&process, &opts), -EINVAL);
+	if (!spawn_tells_errors())
+		SKIP("an emulator's vfork does not tell why exec failed");
 	opts.args = (const char *const[]){ "/no/such/program", NULL };
 	CHECK_RESULT(weft_process_start(&process, &opts), -ENOENT);
 	CHECK_EQ(opts.fds[0], -1);

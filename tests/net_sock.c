@@ -190,6 +190,16 @@ CO_TEST(unix_released_keeps_its_file)
 	unlink(addr + 5);
 }
 
+static bool is_refused(const char *addr)
+{
+	int fd = weft_dial(addr, WEFT_NEVER);
+	if (fd < 0)
+		CHECK_RESULT(fd, -ECONNREFUSED);
+	else
+		CHECK_RESULT(weft_close(fd), 0);
+	return fd < 0;
+}
+
 CO_TEST(unix_abstract)
 {
 	char addr[64];
@@ -201,7 +211,8 @@ CO_TEST(unix_abstract)
 	CHECK_OK(conn = weft_accept(listener, NULL, NULL));
 	close_pair((int[]){ fd, conn });
 	CHECK_RESULT(weft_close(listener), 0);
-	CHECK_RESULT(weft_dial(addr, WEFT_NEVER), -ECONNREFUSED);
+	while (!is_refused(addr)) /* the kernel's poller can hold the file for a moment */
+		CHECK_RESULT(weft_sleep(WEFT_US(100)), 0);
 }
 
 struct dial {
