@@ -16,7 +16,6 @@ enum {
 	LOOK_MAX = 1024,
 	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
 	PRIVATE_AGE_MAX = 4,  /* entries that may find private work waiting while a processor is idle */
-	GLOBAL_BATCH = 128,
 	TIME_SPREAD = 16,     /* which of the next that are made runnable is measured: one of so many */
 	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
 	PREFETCH_STACK = 3, /* ... and, once that is here, the top of the stack */
@@ -175,6 +174,22 @@ static void have_one_timed(struct wf_worker *w, int64_t now)
 	w->time_after = (unsigned char)(wf_proc_random(w->proc) % TIME_SPREAD);
 }
 
+/* From the global queue to the end of the ring. A ring that is full now would always be, of those that yield, so its older half
+ * gives way. */
+static void take_share(struct wf_worker *w)
+{
+	struct weft_co *batch[WF_RUNQ_SIZE / 2];
+	struct wf_runq *q = &w->proc->runq;
+	unsigned n = wf_runq_length(q) < WF_RUNQ_SIZE ? 0 : wf_runq_half_owner(q, batch);
+	for (unsigned i = 0; i + 1 < n; i++)
+		batch[i]->next = batch[i + 1];
+	if (n > 0)
+		wf_global_push(batch[0], batch[n - 1], n);
+	struct weft_co *co = wf_global_take(w);
+	if (co)
+		wf_ring_push(w, co);
+}
+
 void wf_look_around(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
@@ -183,11 +198,8 @@ void wf_look_around(struct wf_worker *w)
 	wf_count(&p->stats.looks);
 	have_one_timed(w, now);
 	unsigned char former = wf_batch_begin(w);
-	if (wf_u32_load(&wf_rt.global_count) != 0) { /* relaxed: looked at again before anybody sleeps */
-		struct weft_co *co = wf_global_take(w);
-		if (co)
-			wf_ring_push(w, co);
-	}
+	if (wf_u32_load(&wf_rt.global_count) != 0) /* relaxed: looked at again before anybody sleeps */
+		take_share(w);
 	run_timers(p, now);
 	if (wf_netpoll_active()) {
 		wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
@@ -208,23 +220,10 @@ void wf_look_around(struct wf_worker *w)
 
 /* ---- making runnable ----------------------------------------------------------------------------------------------- */
 
-static WF_COLD void ring_overflow(struct wf_worker *w, struct weft_co *co)
-{
-	struct weft_co *batch[WF_RUNQ_SIZE / 2];
-	struct wf_runq *q = &w->proc->runq;
-	while (!wf_runq_push_owner(q, co)) {
-		unsigned n = wf_runq_half_owner(q, batch);
-		for (unsigned i = 0; i + 1 < n; i++)
-			batch[i]->next = batch[i + 1];
-		if (n > 0)
-			wf_global_push(batch[0], batch[n - 1], n);
-	}
-}
-
 void wf_ring_push(struct wf_worker *w, struct weft_co *co)
 {
 	if (wf_unlikely(!wf_runq_push_owner(&w->proc->runq, co)))
-		ring_overflow(w, co);
+		wf_global_push(co, co, 1); /* behind what is in the ring, which it does not pass */
 }
 
 /* Without a processor: a worker that comes out of the poller keeps it until it has one; a plain thread gives it to everybody. */
@@ -324,9 +323,9 @@ struct weft_co *wf_global_take(struct wf_worker *w)
 {
 	wf_lock(&wf_rt.global_lock);
 	unsigned size = wf_u32_load(&wf_rt.global_count);
-	unsigned n = size / wf_u32_load(&wf_rt.proc_count) + 1;
+	unsigned n = size / wf_u32_load(&wf_rt.proc_count) + 1, room = WF_RUNQ_SIZE - wf_runq_length(&w->proc->runq);
 	n = n < size ? n : size;
-	n = n < GLOBAL_BATCH ? n : GLOBAL_BATCH;
+	n = n < room ? n : room;
 	struct weft_co *first = wf_rt.global_head, *co = first;
 	for (unsigned i = 0; i < n; i++)
 		co = co->next;
