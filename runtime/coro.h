@@ -77,7 +77,7 @@ enum {
 
 struct weft_co {
 	/* What a switch touches. */
-	wf_word sp;             /* of the context that was left; or one of the below. The prefetcher may look while it changes */
+	wf_word sp;             /* of the context that was left, or one of the above. The prefetcher may look while it changes */
 	struct weft_co *next;   /* in the global queue, a batch, or a free list */
 	struct wf_stack *stack; /* NULL until it runs, and after it ended */
 	weft_fn *fn;
@@ -90,8 +90,8 @@ struct weft_co {
 	int result;
 	unsigned blocking;      /* weft_block_enter without exit */
 
-	/* What its beginning and its end touch besides; those that never wait touch no more. */
-	/* The lock guards flags, joiners, watchers, own_cancel, and the chain of scopes that it opened. */
+	/* What its beginning and its end touch besides; those that never wait touch no more. The lock guards flags, joiners,
+	 * watchers, own_cancel, and the chain of scopes that it opened. */
 	struct wf_lock lock WF_ALIGNED(WF_CACHE_LINE);
 	unsigned char flags;    /* enum wf_co_flags; only for escaped ones */
 	wf_u8 own_cancel;       /* 1: cancelled by weft_cancel or weft_shutdown; under the lock */

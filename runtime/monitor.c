@@ -1,9 +1,10 @@
 /* While any processor runs, the monitor looks every millisecond for what waits although a processor is idle: a ring whose owner
  * does not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. A processor whose
- * coroutine has not come back for SLICE_NS is taken from its worker, if something waits for it, and given to another one; the
- * worker keeps its thread and its coroutine, and finds out at its next entry. After CALM_SAMPLES looks in a row that found nothing
- * waiting and everybody getting on, looks become rarer. While nothing runs the monitor sleeps for good: an idle program has no
- * periodic wake. It also gives back the memory of stacks that nobody needs any more.
+ * coroutine has not come back for SLICE_NS (for SAMPLE_NS, when another one is idle, for then what waits privately behind it
+ * could run) is taken from its worker, if something waits for it, and given to another one; the worker keeps its thread and its
+ * coroutine, and finds out at its next entry. After CALM_SAMPLES looks in a row that found nothing waiting and everybody getting
+ * on, looks become rarer. While nothing runs the monitor sleeps for good: an idle program has no periodic wake. It also gives
+ * back the memory of stacks that nobody needs any more.
  *
  *   worker (sched.h)                             monitor, under rt.lock
  *   enter: 1 inside = 1                          1 request = TAKEN

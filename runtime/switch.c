@@ -63,6 +63,7 @@ void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *f
 bool wf_switch_stays(struct wf_worker *w, struct weft_co *from, struct weft_co **to)
 {
 	if (*to == from) {
+		from->special &= (unsigned char)~WF_CO_TIMED; /* it did not wait for a processor */
 		wf_co_move(from, WF_STATE_RUNNING);
 		return true;
 	}
