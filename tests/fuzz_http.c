@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../examples/http_parse.h"
+#include "../examples/http/parse.h"
 #include "fuzz_http.h"
 
 #ifdef WEFT_HAVE_LLHTTP

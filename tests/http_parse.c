@@ -1,6 +1,6 @@
 /* The parsers of examples/http: a table of what is taken and what is refused. Every vector is also cut at every byte, fed byte by
  * byte, and always placed so that the byte behind it can't be read. */
-#include "../examples/http_parse.h"
+#include "../examples/http/parse.h"
 
 #include <stdio.h>
 #include <string.h>

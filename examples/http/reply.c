@@ -1,7 +1,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "http_conn.h"
+#include "conn.h"
 
 /* ---- the date ------------------------------------------------------------------------------------------------------ */
 

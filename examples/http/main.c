@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "http_conn.h"
+#include "conn.h"
 
 enum { REFUSED_AT_MOST = 256 }; /* connections above the limit that are told so; more are just closed */
 

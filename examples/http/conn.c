@@ -1,4 +1,4 @@
-#include "http_conn.h"
+#include "conn.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-#include "http_chars.h"
-#include "http_parse.h"
+#include "chars.h"
+#include "parse.h"
 
 /* A state is named for what was read last. START is the state before the first byte; no move leads back to it, so that 0 in the
  * table below says that there is no such move. */

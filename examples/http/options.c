@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http_conn.h"
+#include "conn.h"
 
 /* What an option's value is, and so what its field is: const char *, struct http_listens, int64_t, int64_t of nanoseconds. */
 enum kind { TEXT, TEXTS, COUNT, SECONDS };

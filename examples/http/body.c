@@ -1,6 +1,6 @@
 #include <errno.h>
 
-#include "http_conn.h"
+#include "conn.h"
 
 enum { DROP_AT_MOST = 1 << 16 }; /* bytes of a body that nobody asked for; above, closing is cheaper */
 

@@ -1,14 +1,14 @@
 /* The server from inside: what its parts know of each other.
  *
  *   http.c          listeners, signals, the end
- *   http_options.c  the command line
- *   http_conn.c     a connection: its loop, its buffer, its deadlines
- *   http_body.c     request bodies
- *   http_reply.c    responses
- *   http_route.c    which handler answers, and the built-in ones
- *   http_static.c   files
+ *   options.c  the command line
+ *   conn.c     a connection: its loop, its buffer, its deadlines
+ *   body.c     request bodies
+ *   reply.c    responses
+ *   route.c    which handler answers, and the built-in ones
+ *   static.c   files
  *
- * A connection is one coroutine that reads from top to bottom. Only http_conn.c touches its socket.
+ * A connection is one coroutine that reads from top to bottom. Only conn.c touches its socket.
  *
  * Every connection has one buffer. Input comes first, output is gathered behind it:
  *
@@ -22,7 +22,7 @@
 
 #include <weft/weft.h>
 
-#include "http_parse.h"
+#include "parse.h"
 
 enum {
 	OUT_LEAST = 4096,  /* bytes of the buffer that input never takes */
@@ -87,7 +87,7 @@ struct http_conn {
 	char buf[];
 };
 
-/* ---- http_conn.c --------------------------------------------------------------------------------------------------- */
+/* ---- conn.c ------------------------------------------------------------------------------------------------------ */
 
 struct http_conn *http_conn_new(struct http_server *server, int fd); /* NULL: no memory */
 int http_serve(void *conn);                                           /* body of the coroutine; frees it */
@@ -106,7 +106,7 @@ bool http_flush(struct http_conn *c); /* without data; also for handlers, before
 /* The same with n bytes of a file, from offset on. */
 bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n);
 
-/* ---- http_body.c --------------------------------------------------------------------------------------------------- */
+/* ---- body.c ------------------------------------------------------------------------------------------------------ */
 
 /* Finds out which body follows the head. Refused: a status, else 0. */
 int http_body_begin(struct http_conn *c);
@@ -121,7 +121,7 @@ bool http_body_is_short(const struct http_conn *c);
 /* Reads what nobody asked for. */
 void http_body_drop(struct http_conn *c);
 
-/* ---- http_reply.c -------------------------------------------------------------------------------------------------- */
+/* ---- reply.c ----------------------------------------------------------------------------------------------------- */
 
 int http_date_start(void); /* once, in the runtime, before the first response */
 size_t http_date(char text[static 32], int64_t unix_seconds); /* "Sun, 06 Nov 1994 08:49:37 GMT", and its length */
@@ -146,18 +146,18 @@ void http_fail(struct http_conn *c, ssize_t result); /* after a negative result 
 /* Whether a body is to be sent at all. */
 bool http_wants_body(const struct http_conn *c);
 
-/* ---- http_route.c, http_static.c ----------------------------------------------------------------------------------- */
+/* ---- route.c, static.c ------------------------------------------------------------------------------------------- */
 
 void http_route_start(void); /* once, before the first request */
 void http_answer(struct http_conn *c);
 void http_static(struct http_conn *c);
 
-/* ---- http_options.c ------------------------------------------------------------------------------------------------ */
+/* ---- options.c --------------------------------------------------------------------------------------------------- */
 
 /* Reads the command line; ends the process for --help, and with status 2 when something is wrong. */
 const struct http_config *http_options(int argc, char **argv);
 
-/* ---- http.c -------------------------------------------------------------------------------------------------------- */
+/* ---- http.c ------------------------------------------------------------------------------------------------------ */
 
 void http_enrol(struct http_conn *c);
 void http_leave(struct http_conn *c);

@@ -1,8 +1,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "http_chars.h"
-#include "http_conn.h"
+#include "chars.h"
+#include "conn.h"
 
 /* A path, or with a final slash the beginning of one: the rest is a number. */
 struct route {

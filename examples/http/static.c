@@ -8,8 +8,8 @@
 
 #include <weft/errno.h>
 
-#include "http_chars.h"
-#include "http_conn.h"
+#include "chars.h"
+#include "conn.h"
 
 #ifdef SYS_openat2
 #include <linux/openat2.h>
