@@ -9,11 +9,13 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "os_call.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
@@ -91,6 +94,18 @@ void wf_os_precise_timers(void)
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
 }
 
+/* ---- signals -------------------------------------------------------------------------------------------------------- */
+
+int wf_os_probe_signal(void)
+{
+	return SIGRTMAX - 2;
+}
+
+WF_OPAQUE bool wf_os_probe_send(int id, int number)
+{
+	return syscall(SYS_tgkill, getpid(), id, number) == 0;
+}
+
 /* ---- files ---------------------------------------------------------------------------------------------------------- */
 
 /* By number: not every libc has the functions. Their offset is in two halves, of which one holds all of it here. */
@@ -98,6 +113,12 @@ WF_NOINLINE ssize_t wf_os_transfer_now(int fd, bool write, const struct iovec *i
 {
 	long r = syscall(write ? SYS_pwritev2 : SYS_preadv2, fd, iov, (long)count, (long)offset, 0L, RWF_NOWAIT);
 	return r < 0 ? -errno : r;
+}
+
+WF_NOINLINE ssize_t wf_os_sendfile_loudly(int out, int in, int64_t offset, size_t n)
+{
+	off_t from = offset;
+	WF_RETRY(sendfile(out, in, &from, n));
 }
 
 /* ---- children ------------------------------------------------------------------------------------------------------- */

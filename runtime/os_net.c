@@ -4,30 +4,16 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "os_call.h"
 #include "san.h"
 
-/* The value of a call, as it goes out of this file; the calls below go on with EINTR first. */
-#define RETRY(call)                                                    \
-	do {                                                           \
-		ssize_t result_;                                       \
-		do                                                     \
-			result_ = (call);                              \
-		while (result_ < 0 && errno == EINTR);                 \
-		return result_ < 0 ? -errno : result_;                 \
-	} while (0)
-
-#define RESULT(call) return (call) < 0 ? -errno : 0
-
-/* On every hot path. Called by their number they are no cancellation points, which spares each two atomic operations; sanitizers
- * have to see them by name. */
-#if defined(WF_ASAN) || defined(WF_TSAN)
+/* On every hot path. On Linux, called by their number they are no cancellation points, which spares each two atomic operations;
+ * sanitizers have to see them by name. */
+#if !defined(__linux__) || defined(WF_ASAN) || defined(WF_TSAN)
 #define RECEIVE(...) recvfrom(__VA_ARGS__)
 #define SEND(...) sendto(__VA_ARGS__)
 #else
@@ -39,110 +25,44 @@
 
 WF_NOINLINE ssize_t wf_os_recv(int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len)
 {
-	RETRY(RECEIVE(fd, buf, n, flags | MSG_DONTWAIT, from, len));
+	WF_RETRY(RECEIVE(fd, buf, n, flags | MSG_DONTWAIT, from, len));
 }
 
 WF_NOINLINE ssize_t wf_os_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	RETRY(recvmsg(fd, msg, flags | MSG_DONTWAIT));
+	WF_RETRY(recvmsg(fd, msg, flags | MSG_DONTWAIT));
 }
 
 WF_NOINLINE ssize_t wf_os_send(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
 {
-	RETRY(SEND(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, to, len));
+	WF_RETRY(SEND(fd, buf, n, flags | MSG_DONTWAIT | MSG_NOSIGNAL, to, len));
 }
 
 WF_NOINLINE ssize_t wf_os_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	RETRY(sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+	WF_RETRY(sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 WF_NOINLINE ssize_t wf_os_read(int fd, void *buf, size_t n)
 {
-	RETRY(read(fd, buf, n));
+	WF_RETRY(read(fd, buf, n));
 }
 
 WF_NOINLINE ssize_t wf_os_readv(int fd, const struct iovec *iov, int count)
 {
-	RETRY(readv(fd, iov, count));
-}
-
-/* What is not a socket knows no MSG_NOSIGNAL. SIGPIPE goes to the thread that writes: so block it there, and take it away again if
- * it came. Its disposition is the program's business and is left alone. */
-static void block_sigpipe(sigset_t *old)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &set, old);
-}
-
-static void unblock_sigpipe(const sigset_t *old, ssize_t result)
-{
-	if (result == -EPIPE) {
-		sigset_t set;
-		sigemptyset(&set);
-		sigaddset(&set, SIGPIPE);
-		while (sigtimedwait(&set, NULL, &(struct timespec){ 0, 0 }) < 0 && errno == EINTR)
-			;
-	}
-	if (!sigismember(old, SIGPIPE))
-		pthread_sigmask(SIG_SETMASK, old, NULL);
-}
-
-static WF_NOINLINE ssize_t write_raw(int fd, const void *buf, size_t n)
-{
-	RETRY(write(fd, buf, n));
-}
-
-static WF_NOINLINE ssize_t writev_raw(int fd, const struct iovec *iov, int count)
-{
-	RETRY(writev(fd, iov, count));
-}
-
-static WF_NOINLINE ssize_t sendfile_raw(int out, int in, int64_t offset, size_t n)
-{
-	off_t from = offset;
-	RETRY(sendfile(out, in, &from, n));
-}
-
-WF_NOINLINE ssize_t wf_os_write(int fd, const void *buf, size_t n)
-{
-	sigset_t old;
-	block_sigpipe(&old);
-	ssize_t result = write_raw(fd, buf, n);
-	unblock_sigpipe(&old, result);
-	return result;
-}
-
-WF_NOINLINE ssize_t wf_os_writev(int fd, const struct iovec *iov, int count)
-{
-	sigset_t old;
-	block_sigpipe(&old);
-	ssize_t result = writev_raw(fd, iov, count);
-	unblock_sigpipe(&old, result);
-	return result;
-}
-
-WF_NOINLINE ssize_t wf_os_sendfile(int out, int in, int64_t offset, size_t n)
-{
-	sigset_t old;
-	block_sigpipe(&old);
-	ssize_t result = sendfile_raw(out, in, offset, n);
-	unblock_sigpipe(&old, result);
-	return result;
+	WF_RETRY(readv(fd, iov, count));
 }
 
 /* ---- files ---------------------------------------------------------------------------------------------------------- */
 
 WF_NOINLINE ssize_t wf_os_readv_at(int fd, const struct iovec *iov, int count, int64_t offset)
 {
-	RETRY(offset < 0 ? readv(fd, iov, count) : preadv(fd, iov, count, offset));
+	WF_RETRY(offset < 0 ? readv(fd, iov, count) : preadv(fd, iov, count, offset));
 }
 
 WF_NOINLINE ssize_t wf_os_writev_at(int fd, const struct iovec *iov, int count, int64_t offset)
 {
-	RETRY(offset < 0 ? writev(fd, iov, count) : pwritev(fd, iov, count, offset));
+	WF_RETRY(offset < 0 ? writev(fd, iov, count) : pwritev(fd, iov, count, offset));
 }
 
 WF_NOINLINE int wf_os_sync(int fd, bool data_only)
@@ -173,49 +93,34 @@ WF_NOINLINE bool wf_os_is_at_end(int fd, int64_t offset)
 
 /* ---- sockets -------------------------------------------------------------------------------------------------------- */
 
-WF_NOINLINE int wf_os_socket(int domain, int type, int protocol)
-{
-	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-	return fd < 0 ? -errno : fd;
-}
-
-WF_NOINLINE int wf_os_accept(int fd, struct sockaddr *peer, socklen_t *len)
-{
-	int conn;
-	do
-		conn = accept4(fd, peer, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	while (conn < 0 && errno == EINTR);
-	return conn < 0 ? -errno : conn;
-}
-
 WF_NOINLINE int wf_os_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	RESULT(bind(fd, addr, len));
+	WF_RESULT(bind(fd, addr, len));
 }
 
 WF_NOINLINE int wf_os_listen(int fd, int backlog)
 {
-	RESULT(listen(fd, backlog));
+	WF_RESULT(listen(fd, backlog));
 }
 
 WF_NOINLINE int wf_os_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	RESULT(connect(fd, addr, len));
+	WF_RESULT(connect(fd, addr, len));
 }
 
 WF_NOINLINE int wf_os_shutdown(int fd, int how)
 {
-	RESULT(shutdown(fd, how));
+	WF_RESULT(shutdown(fd, how));
 }
 
 WF_NOINLINE int wf_os_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	RESULT(getsockname(fd, addr, len));
+	WF_RESULT(getsockname(fd, addr, len));
 }
 
 WF_NOINLINE int wf_os_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	RESULT(getpeername(fd, addr, len));
+	WF_RESULT(getpeername(fd, addr, len));
 }
 
 WF_NOINLINE int wf_os_get_option(int fd, int level, int name)
@@ -227,7 +132,7 @@ WF_NOINLINE int wf_os_get_option(int fd, int level, int name)
 
 WF_NOINLINE int wf_os_set_option(int fd, int level, int name, int value)
 {
-	RESULT(setsockopt(fd, level, name, &value, sizeof value));
+	WF_RESULT(setsockopt(fd, level, name, &value, sizeof value));
 }
 
 /* ---- names ---------------------------------------------------------------------------------------------------------- */
@@ -319,10 +224,10 @@ WF_NOINLINE int wf_os_file_mode(int fd)
 
 WF_NOINLINE int wf_os_path_stat(const char *path, struct stat *st)
 {
-	RESULT(lstat(path, st));
+	WF_RESULT(lstat(path, st));
 }
 
 WF_NOINLINE int wf_os_unlink(const char *path)
 {
-	RESULT(unlink(path));
+	WF_RESULT(unlink(path));
 }

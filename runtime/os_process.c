@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os_call.h"
+
 extern char **environ;
 
 enum { FIRST_HIGH = 3 };
@@ -100,9 +102,10 @@ static int move_high(int *fd)
 
 WF_NOINLINE int wf_os_pipe(int fds[2])
 {
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	int r = move_high(&fds[0]);
+	int r = wf_os_pipe_anywhere(fds);
+	if (r < 0)
+		return r;
+	r = move_high(&fds[0]);
 	if (r == 0)
 		r = move_high(&fds[1]);
 	if (r < 0) {

@@ -7,8 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+
+#include "os_call.h"
 
 struct taken {
 	bool is;
@@ -81,7 +81,7 @@ static void on_probe(int number)
 void wf_os_probe_open(void (*fn)(int number))
 {
 	struct sigaction action = {.sa_handler = on_probe, .sa_flags = SA_RESTART | SA_ONSTACK};
-	int number = SIGRTMAX - 2;
+	int number = wf_os_probe_signal();
 	sigfillset(&action.sa_mask);
 	probe_fn = fn;
 	if (sigaction(number, NULL, &former_probe) == 0 && former_probe.sa_handler == SIG_DFL &&
@@ -98,7 +98,7 @@ void wf_os_probe_close(void)
 
 WF_OPAQUE bool wf_os_signal_thread(int id)
 {
-	return wf_os_probe_number && id && syscall(SYS_tgkill, getpid(), id, wf_os_probe_number) == 0;
+	return wf_os_probe_number && id && wf_os_probe_send(id, wf_os_probe_number);
 }
 
 void wf_os_signal_ignore(int number)
