@@ -8,10 +8,10 @@
  * Who does not read has a full outbox after a while: what comes then is left out, which it is told when it has read the rest. So
  * nobody in a room waits for anybody.
  *
- * On SIGTERM or SIGINT it stops listening, says so to all, hands out what is in the outboxes, and exits with 0. */
+ * On SIGTERM or SIGINT it stops listening, says so to all, hands out what is in the outboxes, and exits with 0; a second one
+ * kills it. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -294,29 +294,38 @@ static void drain(void)
 	weft_mutex_unlock(&lock);
 }
 
+/* SIGTERM and SIGINT as values in a channel. */
+static int take_signals(struct weft_chan **ends)
+{
+	int result = weft_chan_create(ends, sizeof(int), 1);
+	if (result == 0)
+		result = weft_signal_notify(*ends, SIGTERM);
+	return result == 0 ? weft_signal_notify(*ends, SIGINT) : result;
+}
+
 int main(int argc, char **argv)
 {
 	bool given = argc == 3 && strcmp(argv[1], "--listen") == 0;
 	const char *addr = given ? argv[2] : ":7001";
-	sigset_t ends;
-	int listener, result, which;
+	struct weft_chan *ends;
+	int listener, result, number;
 	if (argc != 1 && !given) {
 		fputs("usage: chat [--listen ADDR]\n", stderr);
 		return 2;
 	}
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &ends, NULL); /* for sigwait below */
 	if ((result = weft_start(NULL)) < 0)
 		return fail("weft_start", result);
+	if ((result = take_signals(&ends)) < 0)
+		return fail("signals", result);
 	if ((listener = weft_listen(addr, 0)) < 0)
 		return fail(addr, listener);
 	announce(addr, listener);
 	if ((result = weft_go(accept_all, &listener)) < 0)
 		return fail("weft_go", result);
-	sigwait(&ends, &which);
+	result = weft_chan_recv(ends, &number);
+	weft_signal_stop(ends);
+	weft_chan_destroy(ends);
 	weft_close(listener);
 	drain();
-	return weft_stop(WEFT_NEVER) < 0;
+	return weft_stop(WEFT_NEVER) < 0 || result < 0;
 }

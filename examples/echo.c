@@ -2,7 +2,7 @@
  *
  *     echo [--listen ADDR]...       default :7000
  *
- * On SIGTERM or SIGINT it stops listening, echoes what it has received already, and exits with 0. */
+ * On SIGTERM or SIGINT it stops listening, echoes what it has received already, and exits with 0; a second one kills it. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -112,27 +112,32 @@ static int fail(const char *what, int error)
 	return 1;
 }
 
-int main(int argc, char **argv)
+/* SIGTERM and SIGINT as values in a channel. */
+static int take_signals(struct weft_chan **ends)
 {
-	const char *addrs[LISTENERS_MAX] = { ":7000" };
-	int fds[LISTENERS_MAX], count = 0, r, which;
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0)
-			return usage(stdout, 0);
-		if (strcmp(argv[i], "--listen") != 0 || ++i == argc || count == LISTENERS_MAX)
-			return usage(stderr, 2);
-		addrs[count++] = argv[i];
-	}
-	count += count == 0;
+	int r = weft_chan_create(ends, sizeof(int), 1);
+	if (r == 0)
+		r = weft_signal_notify(*ends, SIGTERM);
+	return r == 0 ? weft_signal_notify(*ends, SIGINT) : r;
+}
 
-	sigset_t ends;
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &ends, NULL); /* for sigwait below */
+static void drain_all(void)
+{
+	pthread_mutex_lock(&lock);
+	draining = true;
+	for (struct conn *c = conns; c; c = c->next)
+		drain(c);
+	pthread_mutex_unlock(&lock);
+}
 
+static int run(const char *const *addrs, int count)
+{
+	int fds[LISTENERS_MAX], r, number;
+	struct weft_chan *ends;
 	if ((r = weft_start(NULL)) < 0)
 		return fail("weft_start", r);
+	if ((r = take_signals(&ends)) < 0)
+		return fail("signals", r);
 	for (int i = 0; i < count; i++) {
 		if ((fds[i] = weft_listen(addrs[i], 0)) < 0)
 			return fail(addrs[i], fds[i]);
@@ -140,14 +145,25 @@ int main(int argc, char **argv)
 		if ((r = weft_go(accept_all, (void *)(intptr_t)fds[i])) < 0)
 			return fail("weft_go", r);
 	}
-
-	sigwait(&ends, &which);
+	r = weft_chan_recv(ends, &number);
+	weft_signal_stop(ends);
+	weft_chan_destroy(ends);
 	for (int i = 0; i < count; i++)
 		weft_close(fds[i]);
-	pthread_mutex_lock(&lock);
-	draining = true;
-	for (struct conn *c = conns; c; c = c->next)
-		drain(c);
-	pthread_mutex_unlock(&lock);
-	return weft_stop(WEFT_NEVER) < 0;
+	drain_all();
+	return weft_stop(WEFT_NEVER) < 0 || r < 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *addrs[LISTENERS_MAX] = { ":7000" };
+	int count = 0;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return usage(stdout, 0);
+		if (strcmp(argv[i], "--listen") != 0 || ++i == argc || count == LISTENERS_MAX)
+			return usage(stderr, 2);
+		addrs[count++] = argv[i];
+	}
+	return run(addrs, count + (count == 0));
 }

@@ -1,7 +1,9 @@
 /* The server from inside: what its parts know of each other.
  *
- *   http.c          listeners, signals, the end
+ *   main.c     signals, the end
  *   options.c  the command line
+ *   listen.c   listeners (listen.h)
+ *   heir.c     the same program again, with the same listeners
  *   conn.c     a connection: its loop, its buffer, its deadlines
  *   body.c     request bodies
  *   reply.c    responses
@@ -157,8 +159,9 @@ void http_static(struct http_conn *c);
 /* Reads the command line; ends the process for --help, and with status 2 when something is wrong. */
 const struct http_config *http_options(int argc, char **argv);
 
-/* ---- http.c ------------------------------------------------------------------------------------------------------ */
+/* ---- main.c ------------------------------------------------------------------------------------------------------ */
 
+void http_admit(int fd); /* serves a connection, or closes it */
 void http_enrol(struct http_conn *c);
 void http_leave(struct http_conn *c);
 

@@ -1,22 +1,23 @@
-/* An HTTP/1.1 server in blocking style: a coroutine for each connection. http --help tells what it can do. */
-#include <arpa/inet.h>
+/* An HTTP/1.1 server in blocking style: a coroutine for each connection. http --help tells what it can do.
+ *
+ * The first coroutine waits for signals. SIGTERM and SIGINT end the server when the requests in progress are answered, SIGHUP does
+ * the same once an heir serves (listen.h). With --procs it is the heirs that serve, and this process looks after them (procs.c). */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
-#include "conn.h"
+#include "listen.h"
 
 enum { REFUSED_AT_MOST = 256 }; /* connections above the limit that are told so; more are just closed */
+enum { HEIR_SECONDS = 60 };     /* until an heir must be serving */
 
 static struct http_server server = { .root_fd = -1 };
-static int listeners[HTTP_LISTENS_MAX];
-static size_t listening;
+static struct http_listeners listeners;
+static struct weft_chan *signals; /* int */
 
 /* Says why the process ends; the exit status. */
 static int fail(const char *what, int result, int status)
@@ -61,8 +62,6 @@ static void knock(void)
 	pthread_mutex_unlock(&conns_lock);
 }
 
-/* ---- accepting ----------------------------------------------------------------------------------------------------- */
-
 static int serve(void *arg)
 {
 	http_serve(arg);
@@ -70,7 +69,7 @@ static int serve(void *arg)
 	return 0;
 }
 
-static void admit(int fd)
+void http_admit(int fd)
 {
 	int64_t live = ++server.live;
 	struct http_conn *c = NULL;
@@ -86,117 +85,115 @@ static void admit(int fd)
 	server.live--;
 }
 
-static int accept_loop(void *listener)
+/* ---- the end ------------------------------------------------------------------------------------------------------- */
+
+/* Cuts what is left at the deadline, or at the next signal. A daemon: if all are gone before, it goes as well. */
+static int cut(void *arg)
 {
-	bool was_told = false;
-	for (;;) {
-		int fd = weft_accept(*(int *)listener, NULL, NULL);
-		if (fd >= 0) {
-			admit(fd);
-			continue;
-		}
-		if (fd == -EBADF || fd == -ECANCELED)
-			return 0;
-		if (!was_told)
-			fprintf(stderr, "http: accept: %s; serving on\n", weft_strerror(fd));
-		was_told = true;
-		weft_sleep(WEFT_MS(1)); /* where descriptors ran out weft_accept has waited; this is for errors nobody thought of */
-	}
+	weft_time deadline = *(weft_time *)arg;
+	int number, r;
+	do
+		r = weft_chan_recv_until(signals, &number, deadline);
+	while (r == 1 && number == SIGHUP);
+	if (r == -ECANCELED)
+		return 0;
+	fprintf(stderr, "http: connections cut: %lld\n", (long long)server.live);
+	return weft_shutdown(weft_after(WEFT_SEC(5)));
 }
 
-/* "listening on ADDR" with the port that the system chose. */
-static void print_listener(int fd, const char *addr)
+/* No more connections and no more requests; those in progress have until the deadline. The runtime waits for them. */
+static int drain(bool succeeded)
 {
-	struct sockaddr_storage name;
-	socklen_t n = sizeof(name);
-	char host[INET6_ADDRSTRLEN] = "";
-	if (getsockname(fd, (struct sockaddr *)&name, &n) < 0 || name.ss_family == AF_UNIX) {
-		printf("listening on %s\n", addr);
-	} else if (name.ss_family == AF_INET) {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)&name;
-		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-		printf("listening on %s:%u\n", host, (unsigned)ntohs(v4->sin_port));
-	} else {
-		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&name;
-		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		printf("listening on [%s]:%u\n", host, (unsigned)ntohs(v6->sin6_port));
-	}
+	static weft_time deadline;
+	struct weft_attr attr = WEFT_ATTR_INIT;
+	attr.name = "cut";
+	attr.daemon = true;
+	deadline = weft_after(server.config->drain_ns);
+	server.draining = true;
+	http_listen_end(&listeners, succeeded);
+	knock();
+	int r = weft_spawn(NULL, &attr, cut, &deadline);
+	return r < 0 ? fail("drain", r, 1) : 0;
 }
 
-/* Opens all listeners before any is served, so that whoever reads a line finds all of them ready. An exit status. */
-static int listen_all(void)
+/* ---- the beginning ------------------------------------------------------------------------------------------------- */
+
+/* Whether another process serves now in place of this one. */
+static bool is_succeeded(void)
 {
-	const struct http_listens *listens = &server.config->listens;
-	for (; listening < listens->count; listening++) {
-		int fd = weft_listen(listens->addr[listening], 0);
-		if (fd < 0)
-			return fail(listens->addr[listening], fd, fd == -EINVAL ? 2 : 1);
-		listeners[listening] = fd;
+	struct http_heir heir;
+	int status = 0, r = http_heir_start(&heir, &listeners, false);
+	if (r < 0) {
+		fail("reload", r, 1);
+		return false;
 	}
-	for (size_t i = 0; i < listening; i++) {
-		int r = weft_go(accept_loop, &listeners[i]);
-		if (r < 0)
-			return fail("accept", r, 1);
-		print_listener(listeners[i], listens->addr[i]);
-	}
-	fflush(stdout);
+	r = http_heir_await(&heir, weft_after(WEFT_SEC(HEIR_SECONDS)));
+	if (r == 0)
+		return true;
+	weft_process_kill(heir.process, SIGKILL);
+	r = weft_process_wait(heir.process, &status, WEFT_NEVER);
+	weft_close(heir.control);
+	fprintf(stderr, "http: reload: the new process does not serve (wait status %#x); this one goes on\n", (unsigned)status);
+	return false;
+}
+
+/* A process that looks after this one sends a signal, or ends. */
+static int outlive(void *arg)
+{
+	int number = SIGTERM;
+	(void)arg;
+	http_heir_outlives();
+	return weft_chan_send(signals, &number);
+}
+
+static int start_serving(void)
+{
+	struct weft_attr attr = WEFT_ATTR_INIT;
+	int r = http_date_start();
+	attr.name = "outlive";
+	attr.daemon = true;
+	if (r == 0)
+		r = http_accept(&listeners);
+	if (r == 0 && http_is_supervised())
+		r = weft_spawn(NULL, &attr, outlive, NULL);
+	if (r < 0)
+		return fail("start", r, 1);
+	http_announce(&listeners);
+	http_heir_serves();
 	return 0;
 }
 
-static void close_all(void)
+/* Until it is to end. Whether another process has taken over. */
+static bool serve_until_signal(void)
 {
-	for (size_t i = 0; i < listening; i++)
-		weft_close(listeners[i]);
+	int number;
+	while (weft_chan_recv(signals, &number) == 1)
+		if (number != SIGHUP)
+			return false;
+		else if (!http_is_supervised() && is_succeeded())
+			return true;
+	return false;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
-
-static bool is_pending(const sigset_t *signals)
+static int take_signals(void)
 {
-	sigset_t pending;
-	sigpending(&pending);
-	return (sigismember(signals, SIGTERM) && sigismember(&pending, SIGTERM)) ||
-		(sigismember(signals, SIGINT) && sigismember(&pending, SIGINT));
+	static const int wanted[] = { SIGTERM, SIGINT, SIGHUP };
+	int r = weft_chan_create(&signals, sizeof(int), 4);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]) && r == 0; i++)
+		r = weft_signal_notify(signals, wanted[i]);
+	return r < 0 ? fail("signals", r, 1) : 0;
 }
 
-/* No more connections and no more requests; those in progress have until the deadline, or until the next signal. */
-static int drain(const sigset_t *signals)
+static int run(void *arg)
 {
-	weft_time deadline = weft_after(server.config->drain_ns);
-	server.draining = true;
-	close_all();
-	knock();
-	int r;
-	do {
-		weft_time look = weft_after(WEFT_MS(50));
-		r = weft_stop(look < deadline ? look : deadline);
-	} while (r == -ETIMEDOUT && weft_now() < deadline && !is_pending(signals));
-	if (r == 0)
-		return 0;
-	fprintf(stderr, "http: connections cut: %lld\n", (long long)server.live);
-	r = weft_shutdown(weft_after(WEFT_SEC(5)));
-	if (r == 0)
-		r = weft_stop(WEFT_NEVER);
-	return r < 0 ? fail("stop", r, 1) : 0;
-}
-
-/* The main thread stays out of the runtime: it waits for signals, which are blocked everywhere. */
-static int serve_until_signal(void)
-{
-	sigset_t signals;
-	int signal_number, status = 0, result;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	http_route_start();
-	if ((result = weft_start(NULL)) < 0)
-		return fail("weft", result, 1);
-	if ((result = http_date_start()) < 0)
-		status = fail("date", result, 1);
-	else if ((status = listen_all()) == 0)
-		sigwait(&signals, &signal_number);
-	int ended = drain(&signals);
+	(void)arg;
+	int status = take_signals();
+	if (status == 0)
+		status = http_listen(&listeners, server.config);
+	if (status == 0)
+		status = start_serving();
+	bool succeeded = status == 0 && serve_until_signal();
+	int ended = drain(succeeded);
 	return status != 0 ? status : ended;
 }
 
@@ -213,11 +210,14 @@ static void raise_descriptors(void)
 int main(int argc, char **argv)
 {
 	server.config = http_options(argc, argv);
+	http_inherit(argv);
 	raise_descriptors();
+	http_route_start();
 	if (server.config->root != NULL) {
 		server.root_fd = open(server.config->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (server.root_fd < 0)
 			return fail(server.config->root, -errno, 2);
 	}
-	return serve_until_signal();
+	int result = weft_run(NULL, run, NULL);
+	return result < 0 ? fail("weft", result, 1) : result;
 }

@@ -71,7 +71,8 @@ _Noreturn static void help(void)
 {
 	printf("usage: http [--option value]...\n\n"
 		"An HTTP/1.1 server. Without --root it answers at /. Always there: POST /echo, GET /bytes/N, /sleep/MS, /spin/US.\n"
-		"SIGTERM and SIGINT end it when requests in progress are answered; a second one ends it at once.\n\n");
+		"SIGTERM and SIGINT end it when requests in progress are answered; a second one ends it at once.\n"
+		"SIGHUP starts this program again, which takes the listeners over; then this process ends likewise.\n\n");
 	for (const struct option *o = options; o < options + OPTIONS; o++) {
 		int width = printf("  --%s %s", o->name, o->value);
 		printf("%*s%s", 27 - width, "", o->help);

@@ -1,0 +1,172 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listen.h"
+
+extern char **environ;
+
+/* What the environment of an heir tells: "supervised or not:control,listener,...". */
+#define VARIABLE "HTTP_HERITAGE="
+enum { VALUE_SIZE = 16 * (HTTP_LISTENS_MAX + 2) };
+
+static char **own_argv;
+static bool is_heir, is_supervised;
+static int control = -1;
+
+/* ---- the process that leaves something ----------------------------------------------------------------------------- */
+
+/* The environment of this process, but for what it says of a heritage of its own. */
+static const char **environment(const char *heritage)
+{
+	size_t n = 0, count = 0;
+	while (environ[n] != NULL)
+		n++;
+	const char **env = malloc((n + 2) * sizeof(*env));
+	if (env == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(environ[i], VARIABLE, sizeof(VARIABLE) - 1) != 0 && strncmp(environ[i], "LISTEN_PID=", 11) != 0 &&
+				strncmp(environ[i], "LISTEN_FD", 9) != 0)
+			env[count++] = environ[i];
+	env[count++] = heritage;
+	env[count] = NULL;
+	return env;
+}
+
+/* A duplicate that the program about to be started has as well, and its number behind the text. */
+static int bequeath(int fd, char *text)
+{
+	int copy = fcntl(fd, F_DUPFD, 3);
+	if (copy >= 0)
+		sprintf(text + strlen(text), "%d,", copy);
+	return copy < 0 ? -errno : copy;
+}
+
+static int start_program(struct http_heir *heir, const char *heritage)
+{
+	struct weft_process_opts opts = WEFT_PROCESS_INIT;
+	opts.args = (const char *const *)own_argv;
+	const char **env = environment(heritage);
+	opts.env = env;
+	int r = env != NULL ? weft_process_start(&heir->process, &opts) : -ENOMEM;
+	free(env);
+	return r;
+}
+
+static int start_with(struct http_heir *heir, int theirs, const struct http_listeners *l, bool supervised)
+{
+	char text[VALUE_SIZE] = VARIABLE;
+	int copies[HTTP_LISTENS_MAX + 1], r;
+	size_t count = 0;
+	strcat(text, supervised ? "1:" : "0:");
+	r = copies[count++] = bequeath(theirs, text);
+	for (size_t i = 0; i < l->count && r >= 0; i++)
+		r = copies[count++] = bequeath(l->list[i].fd, text);
+	if (r >= 0)
+		r = start_program(heir, text);
+	for (size_t i = 0; i < count; i++)
+		if (copies[i] >= 0)
+			close(copies[i]);
+	return r;
+}
+
+int http_heir_start(struct http_heir *heir, const struct http_listeners *l, bool supervised)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	int r = weft_adopt(pair[0]);
+	if (r < 0)
+		close(pair[0]);
+	else if ((r = start_with(heir, pair[1], l, supervised)) < 0)
+		weft_close(pair[0]);
+	close(pair[1]);
+	heir->control = pair[0];
+	return r;
+}
+
+int http_heir_await(struct http_heir *heir, weft_time deadline)
+{
+	char byte;
+	weft_set_deadline(heir->control, WEFT_READ, deadline);
+	ssize_t n = weft_read(heir->control, &byte, 1);
+	weft_set_deadline(heir->control, WEFT_READ, WEFT_NEVER);
+	return n > 0 ? 0 : n < 0 ? (int)n : -EPIPE;
+}
+
+/* ---- the heir ------------------------------------------------------------------------------------------------------ */
+
+static int listed[HTTP_LISTENS_MAX];
+static size_t listed_count;
+
+static void read_heritage(const char *p)
+{
+	char *end;
+	is_heir = true;
+	is_supervised = *p == '1';
+	control = (int)strtol(p + 2, &end, 10);
+	fcntl(control, F_SETFD, FD_CLOEXEC);
+	while (*end == ',' && end[1] != '\0' && listed_count < HTTP_LISTENS_MAX)
+		listed[listed_count++] = (int)strtol(end + 1, &end, 10);
+}
+
+/* sd_listen_fds(3): so many descriptors, from 3 on, if they are meant for this process. */
+static void read_systemd(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	if (pid == NULL || fds == NULL || strtol(pid, NULL, 10) != (long)getpid())
+		return;
+	long count = strtol(fds, NULL, 10);
+	while (listed_count < HTTP_LISTENS_MAX && (long)listed_count < count) {
+		listed[listed_count] = 3 + (int)listed_count;
+		listed_count++;
+	}
+}
+
+void http_inherit(char **argv)
+{
+	const char *heritage = getenv("HTTP_HERITAGE");
+	own_argv = argv;
+	if (heritage != NULL)
+		read_heritage(heritage);
+	else
+		read_systemd();
+}
+
+bool http_is_heir(void)
+{
+	return is_heir;
+}
+
+bool http_is_supervised(void)
+{
+	return is_supervised;
+}
+
+size_t http_inherited(int fds[static HTTP_LISTENS_MAX])
+{
+	memcpy(fds, listed, listed_count * sizeof(*fds));
+	return listed_count;
+}
+
+void http_heir_serves(void)
+{
+	if (!is_heir)
+		return;
+	if (send(control, "", 1, MSG_NOSIGNAL) < 0)
+		fprintf(stderr, "http: nobody waits for this process\n");
+	if (!is_supervised)
+		close(control);
+}
+
+void http_heir_outlives(void)
+{
+	char byte;
+	if (weft_adopt(control) == 0)
+		while (weft_read(control, &byte, 1) > 0)
+			;
+}
