@@ -113,6 +113,7 @@ void weft_config_init(struct weft_config *config)
 		.spin_ns = from_env("WEFT_SPIN_US", false, 0, SPIN_US_MAX, SPIN_US_DEFAULT) * 1000,
 		.handoff = from_env("WEFT_HANDOFF", false, 0, 1, 1) != 0,
 		.max_workers = (int)from_env("WEFT_MAX_WORKERS", false, 1, WORKERS_MAX, WORKERS_DEFAULT),
+		.max_computing = (int)from_env("WEFT_MAX_COMPUTING", false, 0, WORKERS_MAX, 0),
 		.max_helpers = (int)from_env("WEFT_MAX_HELPERS", false, 1, WORKERS_MAX, HELPERS_DEFAULT),
 		.helper_idle_ns = WEFT_MS(from_env("WEFT_HELPER_IDLE_MS", false, 0, HELPER_IDLE_MS_MAX, HELPER_IDLE_MS_DEFAULT)),
 		.max_lookups = (int)from_env("WEFT_MAX_LOOKUPS", false, 1, WORKERS_MAX, LOOKUPS_DEFAULT),

@@ -34,10 +34,14 @@ static void watch_forks(void)
 	watched = true;
 }
 
+enum {
+	COMPUTING_MIN = 16, /* config.max_computing is at least so much, unless it is set */
+};
+
 static int check_config(const struct weft_config *c)
 {
 	if (c->size < sizeof *c || c->maxprocs < 1 || c->maxprocs > WEFT_MAXPROCS_LIMIT || c->spin_ns < 0 || c->max_workers < 1 ||
-	    c->max_helpers < 1 || c->max_lookups < 1 || c->helper_idle_ns < 0)
+	    c->max_computing < 0 || c->max_helpers < 1 || c->max_lookups < 1 || c->helper_idle_ns < 0)
 		return -EINVAL;
 	return wf_stack_class(c->stack_size);
 }
@@ -47,6 +51,8 @@ static void set_up(const struct weft_config *config, int stack_class)
 	memset(&wf_rt, 0, sizeof wf_rt);
 	wf_rt.config = *config;
 	wf_rt.stack_class = (unsigned)stack_class;
+	if (wf_rt.config.max_computing == 0)
+		wf_rt.config.max_computing = 4 * config->maxprocs > COMPUTING_MIN ? 4 * config->maxprocs : COMPUTING_MIN;
 	wf_list_init(&wf_rt.idle_procs);
 	wf_list_init(&wf_rt.idle_workers);
 	wf_os_membarrier_init();

@@ -39,6 +39,7 @@ enum {
 	QUIET_NS = 10000000, /* with no processor running, before it sleeps: a wake costs more than a few looks */
 	STALE_NS = 1000000, /* a poller not looked at for so long */
 	SLICE_NS = 10000000, /* a processor is taken from a coroutine that has not come back for so long, ... */
+	CROWDED_NS = 100000000, /* ... for so long where many of those compute on, ... */
 	BLOCKED_NS = 100000, /* ... or, if its thread sleeps in the kernel, for so long; the pause after such a one */
 	TRIM_NS = 2000000000,
 };
@@ -56,6 +57,7 @@ static struct {
 	int calm;        /* looks in a row at which nothing had to wait, as far as they count */
 	int64_t quiet_since; /* nothing has run since; 0: something has */
 	bool hurry;      /* a blocked thread was found: there may be more */
+	int64_t counted_at; /* when it was last looked which of the computing threads still do */
 	struct {
 		uint64_t dispatches; /* at the last sample */
 		int64_t since;       /* when the count last changed */
@@ -64,7 +66,7 @@ static struct {
 	} seen[WEFT_MAXPROCS_LIMIT];
 } monitor;
 
-struct wf_monitor_pace wf_monitor_pace = {SAMPLE_NS, SLICE_NS, TRIM_NS};
+struct wf_monitor_pace wf_monitor_pace = {SAMPLE_NS, SLICE_NS, CROWDED_NS, TRIM_NS};
 
 static void wake(void)
 {
@@ -140,18 +142,20 @@ static bool somebody_polls(void)
 }
 
 /* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. A
- * thread that sleeps in the kernel for long (asleep) gives it up in any case; then it becomes idle. True: it was taken, and needs a
- * worker. */
-static bool take_locked(struct wf_proc *p, bool wanted, bool asleep)
+ * thread that sleeps in the kernel (asleep) gives it up in any case after a slice (spent); then it becomes idle. True: it was
+ * taken, and needs a worker. */
+static bool take_locked(struct wf_proc *p, bool wanted, bool asleep, bool spent)
 {
 	struct wf_worker *w = p->worker;
 	wf_store(&w->request, WF_REQUEST_TAKEN); /* pairs with the look in wf_enter */
 	wf_fence_heavy();
 	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
 	bool waits = outside && (wanted || p->next || p->fresh_count > 0);
-	if (waits || (outside && asleep)) {
+	if (waits || (outside && asleep && spent)) {
 		w->proc = NULL;
 		w->away = true;
+		w->computing = !asleep;
+		wf_rt.computing += w->computing;
 		p->worker = NULL;
 		wf_count(&wf_rt.handoffs);
 		waits = waits || !somebody_polls();
@@ -176,17 +180,34 @@ static bool may_take_locked(void)
 	return false;
 }
 
+/* Whether so many threads compute without a processor that another one would only make the others slower. Those that have fallen
+ * asleep since do not count; that is looked up once a slice. */
+static bool crowded_locked(int64_t now)
+{
+	int most = wf_rt.config.max_computing;
+	if (wf_rt.computing < most || now - monitor.counted_at < wf_monitor_pace.slice_ns)
+		return wf_rt.computing >= most;
+	monitor.counted_at = now;
+	for (struct wf_worker *w = wf_rt.all_workers; w; w = w->all_next)
+		if (w->computing && wf_os_thread_sleeps((int)wf_u32_load(&w->os_id))) {
+			w->computing = false;
+			wf_rt.computing--;
+		}
+	return wf_rt.computing >= most;
+}
+
 /* Whether it is time to take the processor, and whether its thread sleeps. With another one idle, what waits privately behind it
  * need not wait for the slice to end. */
-static bool is_due_locked(const struct wf_proc *p, int64_t stuck, bool wanted, bool idle, bool *asleep)
+static bool is_due_locked(const struct wf_proc *p, int64_t now, bool wanted, bool idle, bool *asleep)
 {
+	int64_t stuck = now - monitor.seen[p->index].since;
 	bool alone = !wanted && monitor.seen[p->index].alone;
-	bool spent = stuck >= wf_monitor_pace.slice_ns || (idle && stuck >= SAMPLE_NS);
+	bool spent = stuck >= (idle ? SAMPLE_NS : wf_monitor_pace.slice_ns);
 	*asleep = false;
 	if (!spent && (stuck < BLOCKED_NS || alone))
 		return false;
 	*asleep = wf_os_thread_sleeps((int)wf_u32_load(&p->worker->os_id));
-	return *asleep || (spent && !alone);
+	return *asleep || (spent && !alone && (stuck >= wf_monitor_pace.crowded_ns || !crowded_locked(now)));
 }
 
 /* Returns whether a worker should be woken for what waits behind a busy one. */
@@ -197,8 +218,8 @@ static bool help(struct wf_proc *p, int64_t now)
 	int64_t stuck = stuck_ns(p, now);
 	bool idle = wf_u32_load(&wf_rt.idle_count) != 0, behind = waits_behind(p, now);
 	bool wanted = !idle && (behind || work_for_anybody(now));
-	if (stuck > 0 && is_due_locked(p, stuck, wanted, idle, &asleep) && may_take_locked())
-		take = take_locked(p, wanted, asleep && stuck >= wf_monitor_pace.slice_ns);
+	if (stuck > 0 && is_due_locked(p, now, wanted, idle, &asleep) && may_take_locked())
+		take = take_locked(p, wanted, asleep, stuck >= wf_monitor_pace.slice_ns);
 	if (take) {
 		monitor.seen[p->index].since = now;
 		monitor.hurry = monitor.hurry || asleep;

@@ -12,6 +12,7 @@ void wf_monitor_stop(void);
 struct wf_monitor_pace {
 	int64_t sample_ns; /* between two looks */
 	int64_t slice_ns;  /* a processor is taken from a coroutine that has not come back for so long */
+	int64_t crowded_ns; /* the same, while config.max_computing threads compute without one */
 	int64_t trim_ns;   /* how long a stack is free before its memory goes back to the system, at least */
 };
 

@@ -115,6 +115,7 @@ struct wf_worker {
 	bool dismissed;        /* leaves, joined by nobody */
 
 	bool away;             /* its processor was taken from it, and it has not come back since */
+	bool computing;        /* and it was computing when that was last looked at; counted in rt.computing */
 
 	struct { /* the watchdog's (watchdog.c) */
 		const struct wf_proc *proc;
@@ -163,6 +164,7 @@ struct wf_runtime {
 	wf_word poll_until;  /* until then, at most; ns */
 	wf_word polled_at;   /* when anybody last looked at the poller; ns */
 	wf_word wakes, handoffs;
+	int computing;       /* threads that compute without a processor */
 	wf_word stalls;      /* coroutines that the watchdog told of; the monitor's */
 
 	/* Coroutines. */

@@ -395,6 +395,8 @@ static bool settle(struct wf_worker *w)
 	wf_lock(&wf_rt.lock);
 	bool mine = w->proc != NULL;
 	w->away = false;
+	wf_rt.computing -= w->computing;
+	w->computing = false;
 	wf_store(&w->request, mine ? WF_REQUEST_NONE : WF_REQUEST_TAKEN);
 	wf_unlock(&wf_rt.lock);
 	return mine;

@@ -20,6 +20,8 @@ struct weft_config {
 	bool handoff;      /* take the processor from a coroutine that has not come back for 10 ms (default).  WEFT_HANDOFF=0 */
 	int max_workers;   /* OS threads at most that hold or have held a processor; beyond, none is taken away (default 512).
 			      WEFT_MAX_WORKERS */
+	int max_computing; /* of these, threads that compute without a processor; beyond, it takes 100 ms, not 10, to be one more.
+			      0: four for each processor, at least 16 (default).  WEFT_MAX_COMPUTING */
 	int max_helpers;   /* OS threads at most for calls that block; more of them queue (default 256).  WEFT_MAX_HELPERS */
 	int64_t helper_idle_ns; /* how long a helper stays without work (default 10 s).  WEFT_HELPER_IDLE_MS */
 	int max_lookups;   /* names looked up at a time; more of them queue (default 32).  WEFT_MAX_LOOKUPS */
