@@ -5,8 +5,9 @@
  * between weft_block_enter and exit, "offload" on helpers. Calls: usleep of 2 ms, read from a pipe that is written every 2 ms,
  * pthread_mutex_lock of a mutex that is held for 20 us at a time, getaddrinfo of localhost.
  *
- * Then, in ns: the round trip of an offload of nothing, the gate (a call that does nothing else), weft_block_enter and exit
- * with nobody else runnable and with somebody, a wait of a pinned coroutine and of one that is not, a read of a file in memory. */
+ * Then, in ns: the round trip of an offload of nothing; the gate (weft_yield with nobody else runnable, and a function that looks
+ * at as many numbers without a gate; weft_sem_post); weft_block_enter and exit with nobody else runnable and with somebody; a wait
+ * of a pinned coroutine and of one that is not; a read of a file in memory. */
 #include "bench.h"
 
 #include <fcntl.h>
@@ -158,6 +159,35 @@ static int nothing(void *arg)
 	return 0;
 }
 
+static void out_each(const char *name, weft_time since, long n) { bench_out(name, (double)(weft_now() - since) / (double)n, "ns"); }
+
+/* What a yield looks at: is anybody else there, is it time to look around? */
+static __attribute__((noinline)) void look_without_gate(volatile unsigned *words)
+{
+	words[0] = 0;
+	if ((int)words[1] > 0 && !words[2] && words[3] == 0 && words[4] == words[5])
+		words[1]--;
+	words[6] = 1000;
+}
+
+static void measure_gate(long n)
+{
+	struct weft_sem sem = { 0 };
+	volatile unsigned words[7] = { 0, 1u << 30 };
+	weft_time since = weft_now();
+	for (long i = 0; i < n; i++)
+		weft_yield();
+	out_each("look_with_gate", since, n);
+	since = weft_now();
+	for (long i = 0; i < n; i++)
+		look_without_gate(words);
+	out_each("look_without_gate", since, n);
+	since = weft_now();
+	for (long i = 0; i < n; i++)
+		weft_sem_post(&sem, 1);
+	out_each("gate_and_post", since, n);
+}
+
 static int yield_until_stop(void *arg)
 {
 	(void)arg;
@@ -165,8 +195,6 @@ static int yield_until_stop(void *arg)
 		weft_yield();
 	return 0;
 }
-
-static void out_each(const char *name, weft_time since, long n) { bench_out(name, (double)(weft_now() - since) / (double)n, "ns"); }
 
 static void measure_block(const char *name, long n)
 {
@@ -228,11 +256,7 @@ static void measure_costs(void)
 	for (long i = 0; i < FEW; i++)
 		must(weft_offload(nothing, NULL, NULL));
 	out_each("offload", since, FEW);
-	struct weft_sem sem = { 0 };
-	since = weft_now();
-	for (long i = 0; i < MANY; i++)
-		weft_sem_post(&sem, 1);
-	out_each("gate_and_post", since, MANY);
+	measure_gate(10 * MANY);
 	measure_block("block_alone", MANY / 10);
 	stop = false;
 	must(weft_spawn(&co, NULL, yield_until_stop, NULL));

@@ -1,9 +1,13 @@
 /* hog [HOGS [BLOCKED [KIND]]]: a coroutine wakes every millisecond on a fixed schedule for 3 s, while HOGS others run loops and
- * BLOCKED others sit in read(2) on an empty pipe; how late it was: median, 99th percentile and maximum in us, of those after the
- * first 100, and the most among these (while it is found out that the others do not come back). KIND: 0 empty loops, 1 loops that
- * call functions, 2 loops that call functions of weft which never switch. */
+ * BLOCKED others block; how late it was: median, 99th percentile and maximum in us, of those after the first 100, and the most
+ * among these (while it is found out that the others do not come back). KIND: 0 empty loops, and read(2) on an empty pipe; 1 loops
+ * that call functions, and pthread_mutex_lock of a mutex that is never free; 2 loops that call functions of weft which never
+ * switch, and getaddrinfo(3) of localhost, over and over. */
 #include "bench.h"
 
+#include <netdb.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 enum { TICKS = 3000, SKIPPED = 100 };
@@ -11,6 +15,7 @@ enum { TICKS = 3000, SKIPPED = 100 };
 static volatile bool stop;
 static int64_t late[TICKS];
 static int pipe_fds[2];
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int loop(void *arg)
 {
@@ -49,12 +54,45 @@ static const struct {
 	weft_fn *run;
 } kinds[] = { { "", loop }, { "_calls", loop_with_calls }, { "_weft", loop_with_calls_of_weft } };
 
-static int blocked(void *arg)
+static int block_in_read(void *arg)
 {
 	char c;
 	(void)arg;
 	return (int)read(pipe_fds[0], &c, 1);
 }
+
+static int block_in_lock(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&mutex);
+	return pthread_mutex_unlock(&mutex);
+}
+
+static int block_in_lookups(void *arg)
+{
+	struct addrinfo *found;
+	(void)arg;
+	while (!stop)
+		if (getaddrinfo("localhost", NULL, NULL, &found) == 0)
+			freeaddrinfo(found);
+	return 0;
+}
+
+/* A plain thread: whoever locks a mutex unlocks it. */
+static void *hold_mutex(void *held)
+{
+	pthread_mutex_lock(&mutex);
+	sem_post(held);
+	while (!stop)
+		usleep(1000);
+	pthread_mutex_unlock(&mutex);
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	weft_fn *run;
+} blockers[] = { { "_read", block_in_read }, { "_lock", block_in_lock }, { "_lookup", block_in_lookups } };
 
 static int tick(void *arg)
 {
@@ -106,18 +144,24 @@ static int body(void *arg)
 	for (long i = 0; i < hogs; i++)
 		must(weft_go(kinds[kind].run, NULL));
 	for (long i = 0; i < blocks; i++)
-		must(weft_go(blocked, NULL));
+		must(weft_go(blockers[kind].run, NULL));
 	must(weft_join(co, NULL));
 	stop = true;
 	for (long i = 0; i < blocks; i++)
 		if (write(pipe_fds[1], "x", 1) != 1)
 			return 1;
-	report(hogs, blocks, kinds[kind].name);
+	report(hogs, blocks, blocks > 0 ? blockers[kind].name : kinds[kind].name);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
+	pthread_t holder;
+	sem_t held;
 	(void)argc;
-	return weft_run(NULL, body, argv);
+	if (sem_init(&held, 0, 0) != 0 || pthread_create(&holder, NULL, hold_mutex, &held) != 0 || sem_wait(&held) != 0)
+		return 1;
+	int result = weft_run(NULL, body, argv);
+	stop = true;
+	return pthread_join(holder, NULL) != 0 || result != 0;
 }
