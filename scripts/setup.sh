@@ -51,6 +51,8 @@ need_for_demo() {
 need_for_ci() {
 	need_for_test
 	need_for_demo
+	need_header openssl/ssl.h libssl-dev
+	need openssl openssl
 	need git git
 	need gcc gcc
 	need clang clang

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "tls.h"
 
 struct http_conn *http_conn_new(struct http_server *server, int fd)
 {
@@ -15,6 +18,24 @@ struct http_conn *http_conn_new(struct http_server *server, int fd)
 	c->fd = fd;
 	c->size = size;
 	return c;
+}
+
+/* ---- the transport: a socket, or TLS on it -------------------------------------------------------------------------- */
+
+static ssize_t transport_read(struct http_conn *c, void *p, size_t n)
+{
+	return c->tls == NULL ? weft_read(c->fd, p, n) : http_tls_read(c->tls, p, n);
+}
+
+static ssize_t transport_write(struct http_conn *c, const void *p, size_t n)
+{
+	return c->tls == NULL ? weft_write(c->fd, p, n) : http_tls_write(c->tls, p, n);
+}
+
+/* What has come so far. That is for the kernel to say: weft_recv goes by what the poller has told. */
+static ssize_t transport_read_now(struct http_conn *c, void *p, size_t n)
+{
+	return c->tls == NULL ? recv(c->fd, p, n, MSG_DONTWAIT) : http_tls_read_now(c->tls, p, n);
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
@@ -31,17 +52,18 @@ static void set_deadline(weft_time *by, int fd, unsigned dir, int64_t ns)
 /* Counts what was written. A write that was stopped midway made progress: the client has all its time again. */
 static bool was_sent(struct http_conn *c, int64_t n)
 {
-	c->broken |= n <= 0;
-	if (!c->broken)
+	if (n <= 0)
+		c->broken = true;
+	else
 		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
-	return !c->broken;
+	return n > 0;
 }
 
 static bool send_all(struct http_conn *c, const char *p, size_t n)
 {
 	set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 	while (n > 0 && !c->broken) {
-		ssize_t done = weft_write(c->fd, p, n);
+		ssize_t done = transport_write(c, p, n);
 		if (done == (ssize_t)n)
 			return true;
 		if (was_sent(c, done)) {
@@ -63,7 +85,7 @@ bool http_flush(struct http_conn *c)
 bool http_send(struct http_conn *c, const void *data, size_t n)
 {
 	struct iovec both[2] = { { c->buf + c->end, c->out - c->end }, { (void *)(uintptr_t)data, n } };
-	if (c->broken || both[0].iov_len == 0 || n == 0)
+	if (c->broken || both[0].iov_len == 0 || n == 0 || c->tls != NULL)
 		return http_flush(c) && send_all(c, data, n);
 	set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 	ssize_t done = weft_writev(c->fd, both, 2);
@@ -75,10 +97,28 @@ bool http_send(struct http_conn *c, const void *data, size_t n)
 	return http_flush(c) && send_all(c, (const char *)data + sent, n - sent);
 }
 
+/* What sendfile(2) would send has to be sealed first. */
+static bool send_file_by_hand(struct http_conn *c, int file, int64_t offset, int64_t n)
+{
+	char piece[SEALED_AT_ONCE];
+	while (n > 0 && !c->broken) {
+		ssize_t got = pread(file, piece, n < (int64_t)sizeof(piece) ? (size_t)n : sizeof(piece), offset);
+		if (got <= 0)
+			c->broken = true; /* it has shrunk: what the head promised is gone */
+		else
+			send_all(c, piece, (size_t)got);
+		offset += got;
+		n -= got;
+	}
+	return !c->broken;
+}
+
 bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n)
 {
 	if (!http_flush(c))
 		return false;
+	if (c->tls != NULL)
+		return send_file_by_hand(c, file, offset, n);
 	while (n > 0) {
 		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 		int64_t done = weft_sendfile(c->fd, file, offset, (size_t)n);
@@ -117,14 +157,19 @@ static void make_room(struct http_conn *c)
 	c->out = c->end;
 }
 
+/* Whether a wait goes on: the server ends and knocked, but there is work to finish. */
+static bool was_knock(struct http_conn *c, ssize_t result)
+{
+	return result == -ETIMEDOUT && weft_now() < c->read_by && weft_set_deadline(c->fd, WEFT_READ, c->read_by) == 0;
+}
+
 static ssize_t read_some(struct http_conn *c, char *p, size_t n, bool between_requests)
 {
-	for (;;) {
-		ssize_t r = weft_read(c->fd, p, n);
-		if (r != -ETIMEDOUT || between_requests || weft_now() >= c->read_by)
-			return r;
-		weft_set_deadline(c->fd, WEFT_READ, c->read_by); /* the server ends and knocked, but there is work to finish */
-	}
+	ssize_t r;
+	do
+		r = transport_read(c, p, n);
+	while (!between_requests && was_knock(c, r));
+	return r;
 }
 
 ssize_t http_fill(struct http_conn *c, bool between_requests)
@@ -138,15 +183,14 @@ ssize_t http_fill(struct http_conn *c, bool between_requests)
 	return n;
 }
 
-/* The server ends, and this connection waits for a request. If one has arrived it is still answered. That is for the kernel to say:
- * weft_recv goes by what the poller has told so far. */
+/* The server ends, and this connection waits for a request. If one has arrived it is still answered. */
 static bool look_once_more(struct http_conn *c)
 {
 	if (!http_flush(c))
 		return false;
 	make_room(c);
 	read_by(c, c->server->config->header_ns);
-	ssize_t n = recv(c->fd, c->buf, c->size - OUT_LEAST, MSG_DONTWAIT);
+	ssize_t n = transport_read_now(c, c->buf, c->size - OUT_LEAST);
 	if (n <= 0)
 		return false;
 	c->end = c->out = (uint32_t)n;
@@ -206,17 +250,27 @@ static bool next_request(struct http_conn *c)
 
 /* ---- a connection -------------------------------------------------------------------------------------------------- */
 
+/* From the socket itself, what is sealed included. */
+static ssize_t drop_some(struct http_conn *c)
+{
+	ssize_t n;
+	do
+		n = weft_read(c->fd, c->buf, c->size);
+	while (was_knock(c, n));
+	return n;
+}
+
 /* Tells the client that nothing more will come, and reads until it has seen that: a socket that is closed with unread input resets
  * the connection, and the last response might never arrive. */
 static void linger(struct http_conn *c)
 {
 	enum { AT_MOST = 1 << 20 };
-	if (!http_flush(c) || weft_shutdown_fd(c->fd, SHUT_WR) < 0)
+	if (weft_shutdown_fd(c->fd, SHUT_WR) < 0)
 		return;
 	read_by(c, c->server->config->linger_ns);
 	ssize_t n;
 	size_t dropped = 0;
-	while (dropped < AT_MOST && (n = read_some(c, c->buf, c->size, false)) > 0)
+	while (dropped < AT_MOST && (n = drop_some(c)) > 0)
 		dropped += (size_t)n;
 }
 
@@ -237,17 +291,45 @@ static void serve_requests(struct http_conn *c)
 	}
 }
 
-int http_serve(void *arg)
+/* The end of the server does not end a handshake: the client was let in. */
+static bool shake_hands(struct http_conn *c)
 {
-	struct http_conn *c = arg;
-	http_enrol(c);
+	c->tls = http_tls_new(c->fd);
+	if (c->tls == NULL)
+		return false;
+	read_by(c, c->server->config->header_ns);
+	weft_set_deadline(c->fd, WEFT_WRITE, c->read_by);
+	int r;
+	do
+		r = http_tls_handshake(c->tls);
+	while (was_knock(c, r));
+	weft_stack_trim(); /* no call to come goes nearly as deep */
+	return r == 0;
+}
+
+static void serve_client(struct http_conn *c)
+{
 	if (c->refuse)
 		http_refuse(c, 503);
 	else
 		serve_requests(c);
-	if (http_flush(c) && c->linger)
+	if (!http_flush(c))
+		return;
+	if (c->tls != NULL)
+		http_tls_end(c->tls);
+	if (c->linger)
 		linger(c);
+}
+
+int http_serve(void *arg)
+{
+	struct http_conn *c = arg;
+	http_enrol(c);
+	if (!c->secure || shake_hands(c))
+		serve_client(c);
 	http_leave(c);
+	if (c->tls != NULL)
+		http_tls_free(c->tls);
 	weft_close(c->fd);
 	free(c);
 	return 0;

@@ -5,6 +5,7 @@
  *   listen.c   listeners (listen.h)
  *   heir.c     the same program again, with the same listeners
  *   conn.c     a connection: its loop, its buffer, its deadlines
+ *   tls.c      TLS below it, by OpenSSL (tls.h); no_tls.c: none
  *   body.c     request bodies
  *   reply.c    responses
  *   route.c    which handler answers, and the built-in ones
@@ -29,6 +30,7 @@
 enum {
 	OUT_LEAST = 4096,  /* bytes of the buffer that input never takes */
 	BODY_LEAST = 4096, /* bytes of it that are free for a body behind the largest head */
+	SEALED_AT_ONCE = 16384, /* bytes of a file: one record of TLS */
 };
 
 enum { HTTP_LISTENS_MAX = 16 };
@@ -41,6 +43,8 @@ struct http_listens {
 /* Options. Times in nanoseconds. */
 struct http_config {
 	struct http_listens listens;
+	struct http_listens tls_listens;
+	const char *certificate, *key; /* files, for TLS */
 	const char *root; /* of the files; NULL: none */
 	struct http_limits limits;
 	int64_t max_conns;
@@ -67,10 +71,12 @@ enum http_body { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_
 struct http_conn {
 	struct http_server *server;
 	struct http_conn *next, *previous;
+	struct http_tls *tls; /* tls.h; NULL: none */
 	int fd;
+	bool secure;        /* the client speaks TLS */
 	bool refuse;        /* one too many: 503 */
 	bool keep;          /* another request may follow */
-	bool broken;        /* nothing more can be sent */
+	_Atomic bool broken; /* nothing more can be sent */
 	bool linger;        /* bytes may be on their way that nobody will read: closing at once would lose the response */
 	bool headed;        /* the final response to the present request has begun */
 	unsigned gathered;  /* responses since the last write */
@@ -161,7 +167,7 @@ const struct http_config *http_options(int argc, char **argv);
 
 /* ---- main.c ------------------------------------------------------------------------------------------------------ */
 
-void http_admit(int fd); /* serves a connection, or closes it */
+void http_admit(int fd, bool secure); /* serves a connection, or closes it */
 void http_enrol(struct http_conn *c);
 void http_leave(struct http_conn *c);
 

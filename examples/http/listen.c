@@ -45,6 +45,8 @@ int http_listen(struct http_listeners *l, const struct http_config *config)
 	size_t inherited = http_inherited(fds);
 	for (size_t i = 0; i < config->listens.count && l->count < HTTP_LISTENS_MAX; i++)
 		add(l, config->listens.addr[i], false);
+	for (size_t i = 0; i < config->tls_listens.count && l->count < HTTP_LISTENS_MAX; i++)
+		add(l, config->tls_listens.addr[i], true);
 	while (l->count < inherited)
 		add(l, NULL, false);
 	for (size_t i = 0; i < l->count && status == 0; i++)
@@ -91,7 +93,7 @@ static int accept_loop(void *arg)
 	for (;;) {
 		int fd = weft_accept(l->fd, NULL, NULL);
 		if (fd >= 0) {
-			http_admit(fd);
+			http_admit(fd, l->tls);
 			continue;
 		}
 		if (fd == -EBADF || fd == -ECANCELED)

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "listen.h"
+#include "tls.h"
 
 enum { REFUSED_AT_MOST = 256 }; /* connections above the limit that are told so; more are just closed */
 enum { HEIR_SECONDS = 60 };     /* until an heir must be serving */
@@ -69,7 +70,17 @@ static int serve(void *arg)
 	return 0;
 }
 
-void http_admit(int fd)
+/* A handshake goes deep, whatever WEFT_STACK says. */
+static int spawn(struct http_conn *c)
+{
+	struct weft_attr attr = WEFT_ATTR_INIT;
+	if (!c->secure)
+		return weft_go(serve, c);
+	attr.stack_size = HTTP_TLS_STACK;
+	return weft_spawn(NULL, &attr, serve, c);
+}
+
+void http_admit(int fd, bool secure)
 {
 	int64_t live = ++server.live;
 	struct http_conn *c = NULL;
@@ -77,7 +88,8 @@ void http_admit(int fd)
 		c = http_conn_new(&server, fd);
 	if (c != NULL) {
 		c->refuse = live > server.config->max_conns;
-		if (weft_go(serve, c) == 0)
+		c->secure = secure;
+		if (spawn(c) == 0)
 			return;
 		free(c);
 	}
@@ -213,6 +225,8 @@ int main(int argc, char **argv)
 	http_inherit(argv);
 	raise_descriptors();
 	http_route_start();
+	if (server.config->tls_listens.count > 0 && !http_tls_start(server.config->certificate, server.config->key))
+		return 2;
 	if (server.config->root != NULL) {
 		server.root_fd = open(server.config->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (server.root_fd < 0)

@@ -32,6 +32,9 @@ static int64_t max_line = 8192, max_head = 16384, max_fields = HTTP_FIELDS_MAX;
 
 static const struct option options[] = {
 	{ "listen", "ADDR", TEXTS, &config.listens, 0, 0, "host:port, [::1]:port, :port or unix:/path; may be repeated" },
+	{ "tls", "ADDR", TEXTS, &config.tls_listens, 0, 0, "the same with TLS; needs --cert and --key" },
+	{ "cert", "FILE", TEXT, &config.certificate, 0, 0, "PEM, the server's certificate first, then those it rests on" },
+	{ "key", "FILE", TEXT, &config.key, 0, 0, "PEM" },
 	{ "root", "DIR", TEXT, &config.root, 0, 0, "serve the files below this directory" },
 	{ "max-conns", "N", COUNT, &config.max_conns, 1, 1e7, "connections at once; one more is told 503" },
 	{ "max-line", "BYTES", COUNT, &max_line, 64, HTTP_HEAD_MAX, "request line, else 414" },
@@ -57,7 +60,7 @@ _Noreturn static void give_up(const char *name, const char *problem)
 
 static void print_default(const struct option *o)
 {
-	if (o->kind == TEXTS)
+	if (o->field == &config.listens)
 		printf(" (%s)\n", config.listens.addr[0]);
 	else if (o->kind == COUNT)
 		printf(" (%lld)\n", *(long long *)o->field);
@@ -97,7 +100,7 @@ static double parse_number(const struct option *o, const char *value)
 
 static void set(const struct option *o, const char *value)
 {
-	struct http_listens *listens = &config.listens;
+	struct http_listens *listens = o->field;
 	switch (o->kind) {
 	case TEXT:
 		*(const char **)o->field = value;
@@ -141,7 +144,11 @@ const struct http_config *http_options(int argc, char **argv)
 	if (max_line > max_head)
 		give_up("max-line", "more than --max-head");
 	config.limits = (struct http_limits){ (uint16_t)max_line, (uint16_t)max_head, (uint16_t)max_fields };
-	if (config.listens.count == 0)
+	if (config.tls_listens.count > 0 && (config.certificate == NULL || config.key == NULL))
+		give_up("tls", "--cert and --key are missing");
+	if (config.listens.count + config.tls_listens.count > HTTP_LISTENS_MAX)
+		give_up("listen", "too many");
+	if (config.listens.count + config.tls_listens.count == 0)
 		config.listens.count = 1;
 	return &config;
 }
