@@ -113,6 +113,13 @@ static struct response ask(int fd, const char *method, const char *path)
 	return hear(fd, strcmp(method, "HEAD") == 0);
 }
 
+static struct response ask_with(int fd, const char *path, const char *fields)
+{
+	char text[1024];
+	tell(fd, text, (size_t)snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n", path, fields));
+	return hear(fd, false);
+}
+
 TEST(found)
 {
 	static const struct {
@@ -296,6 +303,78 @@ TEST(big_file)
 	CHECK_EQ(waitpid(writer, NULL, 0), writer);
 	close(fd);
 	free(big);
+	leave_tree(&s);
+}
+
+/* Parts of files, small and large, one after another on one connection. */
+TEST(ranges)
+{
+	static const struct {
+		const char *range, *content_range;
+		size_t from, n;
+	} ranges[] = {
+		{"0-0", "bytes 0-0/3000001", 0, 1},
+		{"5-9", "bytes 5-9/3000001", 5, 5},
+		{"-1", "bytes 3000000-3000000/3000001", BIG - 1, 1},
+		{"1000000-2999999", "bytes 1000000-2999999/3000001", 1000000, 2000000},
+		{"7-", "bytes 7-3000000/3000001", 7, BIG - 7},
+	};
+	struct server s;
+	char *big = big_content(), fields[64];
+	enter_tree(&s);
+	int fd = dial(&s);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		snprintf(fields, sizeof(fields), "Range: bytes=%s\r\n", ranges[i].range);
+		struct response r = ask_with(fd, "/big.bin", fields);
+		CHECK_EQ(r.status, 206);
+		CHECK_STR(field(&r, "Content-Range"), ranges[i].content_range);
+		CHECK_EQ(r.body_size, ranges[i].n);
+		CHECK_MEM(r.body, big + ranges[i].from, ranges[i].n);
+		free(r.bytes);
+	}
+	struct response r = ask_with(fd, "/big.bin", "Range: bytes=3000001-\r\n");
+	CHECK_EQ(r.status, 416);
+	CHECK_STR(field(&r, "Content-Range"), "bytes */3000001");
+	CHECK_EQ(r.body_size, 0);
+	r = ask_with(fd, "/big.bin", "Range: bytes=0-1,3-4\r\n");
+	CHECK_EQ(r.status, 200);
+	CHECK_EQ(r.body_size, BIG);
+	free(r.bytes);
+	free(big);
+	close(fd);
+	leave_tree(&s);
+}
+
+/* What the server says of a file is good for asking whether it is still so; and a file that changes is another one. */
+TEST(conditional_requests)
+{
+	struct server s;
+	char tag[128], fields[256], path[128];
+	enter_tree(&s);
+	int fd = dial(&s);
+	struct response r = ask(fd, "GET", "/sub/a.css");
+	CHECK_STR(field(&r, "Accept-Ranges"), "bytes");
+	snprintf(tag, sizeof(tag), "%s", field(&r, "ETag"));
+	snprintf(fields, sizeof(fields), "If-Modified-Since: %s\r\n", field(&r, "Last-Modified"));
+	r = ask_with(fd, "/sub/a.css", fields);
+	CHECK_EQ(r.status, 304);
+	CHECK_EQ(r.body_size, 0);
+	snprintf(fields, sizeof(fields), "If-None-Match: %s\r\n", tag);
+	r = ask_with(fd, "/sub/a.css", fields);
+	CHECK_EQ(r.status, 304);
+	CHECK_STR(field(&r, "ETag"), tag);
+	snprintf(path, sizeof(path), "%s/root/sub/a.css", tree);
+	int file = open(path, O_WRONLY | O_APPEND);
+	CHECK_EQ(write(file, "!", 1), 1);
+	close(file);
+	r = ask_with(fd, "/sub/a.css", fields);
+	CHECK_EQ(r.status, 200);
+	CHECK_STR(r.body, "css!");
+	CHECK_NE(strcmp(field(&r, "ETag"), tag), 0);
+	snprintf(fields, sizeof(fields), "If-Match: %s\r\n", tag);
+	r = ask_with(fd, "/sub/a.css", fields);
+	CHECK_EQ(r.status, 412);
+	close(fd);
 	leave_tree(&s);
 }
 

@@ -1,15 +1,16 @@
 /* The server from inside: what its parts know of each other.
  *
- *   main.c     signals, the end
- *   options.c  the command line
- *   listen.c   listeners (listen.h)
- *   heir.c     the same program again, with the same listeners
- *   conn.c     a connection: its loop, its buffer, its deadlines
- *   tls.c      TLS below it, by OpenSSL (tls.h); no_tls.c: none
- *   body.c     request bodies
- *   reply.c    responses
- *   route.c    which handler answers, and the built-in ones
- *   static.c   files
+ *   main.c       signals, the end
+ *   options.c    the command line
+ *   listen.c     listeners (listen.h)
+ *   heir.c       the same program again, with the same listeners
+ *   conn.c       a connection: its loop, its buffer, its deadlines
+ *   tls.c        TLS below it, by OpenSSL (tls.h); no_tls.c: none
+ *   parse.c      request heads, chunks.c chunked bodies: both know nothing of the rest
+ *   body.c       request bodies
+ *   reply.c      responses, date.c dates
+ *   route.c      which handler answers, and the built-in ones
+ *   static.c     files, condition.c which part of one is wanted, and whether at all
  *
  * A connection is one coroutine that reads from top to bottom. Only conn.c touches its socket.
  *
@@ -129,17 +130,42 @@ bool http_body_is_short(const struct http_conn *c);
 /* Reads what nobody asked for. */
 void http_body_drop(struct http_conn *c);
 
-/* ---- reply.c ----------------------------------------------------------------------------------------------------- */
+/* ---- date.c ------------------------------------------------------------------------------------------------------ */
 
-int http_date_start(void); /* once, in the runtime, before the first response */
-size_t http_date(char text[static 32], int64_t unix_seconds); /* "Sun, 06 Nov 1994 08:49:37 GMT", and its length */
+#define HTTP_DATE_SIZE sizeof("Sun, 06 Nov 1994 08:49:37 GMT")
+#define HTTP_DATE_LINE (sizeof("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n") - 1)
+
+int http_date_start(void);         /* once, in the runtime, before the first response */
+const char *http_date_line(void);  /* the present Date field, HTTP_DATE_LINE bytes with its end; good for some seconds */
+
+void http_date(char text[static HTTP_DATE_SIZE], int64_t unix_seconds);
+void http_log_date(char text[static HTTP_DATE_SIZE], int64_t unix_seconds); /* "06/Nov/1994:08:49:37 +0000" */
+
+/* Reads a date in any of the three forms of RFC 9110, 5.6.7. now is for the one that has two digits of the year. */
+bool http_parse_date(const char *p, size_t n, int64_t now, int64_t *unix_seconds);
+
+/* ---- condition.c ------------------------------------------------------------------------------------------------- */
+
+/* What is there of a thing that somebody asks for. */
+struct http_present {
+	const char *tag;  /* strong, with its quotes */
+	int64_t modified; /* Unix seconds */
+	int64_t size;
+	int64_t now;      /* Unix seconds */
+};
+
+/* Which answer the conditions of a GET or HEAD ask for (RFC 9110, 13.2.2), and which part of it (14): 200, 206 with the part in
+ * *from and *n, 304, 412, or 416. More than one part at once is never sent: that is answered with the whole, as it may be. */
+int http_condition(const struct http_head *head, const char *base, const struct http_present *present, int64_t *from, int64_t *n);
+
+/* ---- reply.c ----------------------------------------------------------------------------------------------------- */
 
 /* A response, piece by piece. The head is http_begin, fields, and then one of the three that end it. */
 void http_begin(struct http_conn *c, int status);
 void http_field(struct http_conn *c, const char *name, const char *value);
 void http_length(struct http_conn *c, const char *type, int64_t length);
 void http_chunked(struct http_conn *c, const char *type);
-void http_empty(struct http_conn *c); /* 204 */
+void http_empty(struct http_conn *c); /* 204, 304 */
 void http_write(struct http_conn *c, const char *data, size_t n); /* of the body */
 void http_write_chunk(struct http_conn *c, const char *data, size_t n);
 void http_end_chunks(struct http_conn *c);

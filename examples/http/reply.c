@@ -1,56 +1,6 @@
 #include <string.h>
-#include <time.h>
 
 #include "conn.h"
-
-/* ---- the date ------------------------------------------------------------------------------------------------------ */
-
-/* One coroutine writes the Date field anew each second; responses copy it without asking for the time. A line stays as it is for
- * as many seconds as there are lines, so whoever is copying an old one has that long to finish. */
-enum { DATE_LINES = 16, DATE_LINE = sizeof("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n") - 1 };
-
-static const char *_Atomic date_line;
-
-size_t http_date(char text[static 32], int64_t unix_seconds)
-{
-	time_t seconds = (time_t)unix_seconds;
-	struct tm tm;
-	return strftime(text, 32, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&seconds, &tm));
-}
-
-static void write_date(char line[static DATE_LINE], int64_t seconds)
-{
-	char text[32];
-	size_t n = http_date(text, seconds);
-	memcpy(line, "Date: ", 6);
-	memcpy(line + 6, text, n);
-	memcpy(line + 6 + n, "\r\n", 2);
-}
-
-static int tell_date(void *arg)
-{
-	static char lines[DATE_LINES][DATE_LINE];
-	(void)arg;
-	for (unsigned i = 0;; i = (i + 1) % DATE_LINES) {
-		struct timespec now;
-		clock_gettime(CLOCK_REALTIME, &now);
-		write_date(lines[i], now.tv_sec);
-		date_line = lines[i];
-		if (weft_sleep(WEFT_SEC(1) - now.tv_nsec) < 0)
-			return 0;
-	}
-}
-
-int http_date_start(void)
-{
-	static char first[DATE_LINE];
-	struct weft_attr attr = WEFT_ATTR_INIT;
-	attr.name = "date";
-	attr.daemon = true;
-	write_date(first, time(NULL));
-	date_line = first;
-	return weft_spawn(NULL, &attr, tell_date, NULL);
-}
 
 /* ---- pieces -------------------------------------------------------------------------------------------------------- */
 
@@ -88,14 +38,18 @@ static const char *reason_of(int status)
 	switch (status) {
 	case 200: return "200 OK";
 	case 204: return "204 No Content";
+	case 206: return "206 Partial Content";
 	case 301: return "301 Moved Permanently";
+	case 304: return "304 Not Modified";
 	case 400: return "400 Bad Request";
 	case 404: return "404 Not Found";
 	case 405: return "405 Method Not Allowed";
 	case 408: return "408 Request Timeout";
 	case 411: return "411 Length Required";
+	case 412: return "412 Precondition Failed";
 	case 413: return "413 Content Too Large";
 	case 414: return "414 URI Too Long";
+	case 416: return "416 Range Not Satisfiable";
 	case 417: return "417 Expectation Failed";
 	case 431: return "431 Request Header Fields Too Large";
 	case 501: return "501 Not Implemented";
@@ -126,7 +80,7 @@ void http_begin(struct http_conn *c, int status)
 	else
 		put_text(c, reason_of(status));
 	PUT(c, "\r\n");
-	put(c, date_line, DATE_LINE);
+	put(c, http_date_line(), HTTP_DATE_LINE);
 	if (!c->keep)
 		PUT(c, "Connection: close\r\n");
 	else if (c->head.minor == 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <weft/errno.h>
@@ -144,32 +145,56 @@ static void redirect(struct http_conn *c)
 	http_length(c, "text/plain", 0);
 }
 
-/* A small file goes out with its head, in one write. */
-static void send_small(struct http_conn *c, int fd, size_t n)
+/* A small part of a file goes out with its head, in one write. */
+static void send_small(struct http_conn *c, int fd, int64_t from, size_t n)
 {
-	ssize_t got = pread(fd, c->buf + c->out, n, 0);
+	ssize_t got = pread(fd, c->buf + c->out, n, from);
 	if (got == (ssize_t)n)
 		c->out += (uint32_t)n;
 	else
 		c->broken = true; /* it has shrunk: what the head promised is gone */
 }
 
+static void put_range(struct http_conn *c, int status, int64_t from, int64_t n, int64_t size)
+{
+	char range[80];
+	if (status == 206)
+		snprintf(range, sizeof(range), "bytes %lld-%lld/%lld", (long long)from, (long long)(from + n - 1), (long long)size);
+	else
+		snprintf(range, sizeof(range), "bytes */%lld", (long long)size);
+	http_field(c, "Content-Range", range);
+}
+
 static void send_file(struct http_conn *c, int fd, const struct stat *st, const char *type)
 {
-	char modified[32], tag[48];
-	http_date(modified, st->st_mtim.tv_sec);
+	char modified[HTTP_DATE_SIZE], tag[48];
+	int64_t from, n;
+	struct http_present present = { tag, st->st_mtim.tv_sec, st->st_size, time(NULL) };
 	snprintf(tag, sizeof(tag), "\"%llx-%llx\"", (unsigned long long)st->st_mtim.tv_sec * 1000000000 +
 		(unsigned long long)st->st_mtim.tv_nsec, (unsigned long long)st->st_size);
-	http_begin(c, 200);
+	int status = http_condition(&c->head, c->buf + c->base, &present, &from, &n);
+	if (status == 412) {
+		http_error(c, 412);
+		return;
+	}
+	http_date(modified, st->st_mtim.tv_sec);
+	http_begin(c, status);
 	http_field(c, "Last-Modified", modified);
 	http_field(c, "ETag", tag);
-	http_length(c, type, st->st_size);
-	if (!http_wants_body(c))
+	http_field(c, "Accept-Ranges", "bytes");
+	if (status == 206 || status == 416)
+		put_range(c, status, from, n, st->st_size);
+	if (status == 304) {
+		http_empty(c);
 		return;
-	if (st->st_size <= (off_t)(c->size - c->out))
-		send_small(c, fd, (size_t)st->st_size);
+	}
+	http_length(c, type, status == 416 ? 0 : n);
+	if (status == 416 || !http_wants_body(c))
+		return;
+	if (n <= (int64_t)(c->size - c->out))
+		send_small(c, fd, from, (size_t)n);
 	else
-		http_send_file(c, fd, 0, st->st_size);
+		http_send_file(c, fd, from, n);
 }
 
 void http_static(struct http_conn *c)
