@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <weft/net.h>
 
 static const char unix_prefix[] = "unix:";
 
@@ -103,4 +105,62 @@ void wf_addr_set_everywhere(struct wf_addr *addr, bool v6)
 const char *wf_addr_path(const struct wf_addr *addr)
 {
 	return addr->any.sa_family == AF_UNIX && addr->path.sun_path[0] != '\0' ? addr->path.sun_path : NULL;
+}
+
+int weft_addr_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len)
+{
+	struct wf_addr parsed;
+	int r = wf_addr_parse(&parsed, text);
+	if (r < 0)
+		return r;
+	*addr = (struct sockaddr_storage){ .ss_family = AF_UNSPEC };
+	memcpy(addr, &parsed.any, *len = parsed.len);
+	return 0;
+}
+
+/* ---- as text -------------------------------------------------------------------------------------------------------- */
+
+/* len may end the path without a zero; an abstract name it ends alone. */
+static int unix_text(const struct sockaddr_un *addr, socklen_t len, char *text, size_t size)
+{
+	size_t at = offsetof(struct sockaddr_un, sun_path), n = len > at ? len - at : 0;
+	bool abstract = n > 0 && addr->sun_path[0] == '\0';
+	if (abstract && (n == 1 || memchr(addr->sun_path + 1, '\0', n - 1)))
+		return n == 1 ? snprintf(text, size, "%s", unix_prefix) : -EINVAL;
+	return snprintf(text, size, "%s%s%.*s", unix_prefix, abstract ? "@" : "", (int)(n - abstract), addr->sun_path + abstract);
+}
+
+static int v4_text(const struct in_addr *addr, in_port_t port, char *text, size_t size)
+{
+	char host[INET_ADDRSTRLEN];
+	inet_ntop(AF_INET, addr, host, sizeof host);
+	return snprintf(text, size, "%s:%u", host, (unsigned)ntohs(port));
+}
+
+static int v6_text(const struct sockaddr_in6 *addr, char *text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN], scope[IF_NAMESIZE + 1] = "";
+	struct in_addr v4;
+	if (IN6_IS_ADDR_V4MAPPED(&addr->sin6_addr)) {
+		memcpy(&v4, &addr->sin6_addr.s6_addr[12], sizeof v4);
+		return v4_text(&v4, addr->sin6_port, text, size);
+	}
+	if (addr->sin6_scope_id != 0 && !if_indextoname(addr->sin6_scope_id, scope))
+		snprintf(scope, sizeof scope, "%u", addr->sin6_scope_id);
+	inet_ntop(AF_INET6, &addr->sin6_addr, host, sizeof host);
+	return snprintf(text, size, "[%s%s%s]:%u", host, scope[0] ? "%" : "", scope, (unsigned)ntohs(addr->sin6_port));
+}
+
+int weft_addr_text(const struct sockaddr *addr, socklen_t len, char *text, size_t size)
+{
+	struct wf_addr a = { .len = 0 };
+	int n = -EAFNOSUPPORT;
+	memcpy(&a.any, addr, len < sizeof a.path ? len : sizeof a.path);
+	if (a.any.sa_family == AF_INET && len >= sizeof a.v4)
+		n = v4_text(&a.v4.sin_addr, a.v4.sin_port, text, size);
+	else if (a.any.sa_family == AF_INET6 && len >= sizeof a.v6)
+		n = v6_text(&a.v6, text, size);
+	else if (a.any.sa_family == AF_UNIX && len >= sizeof a.path.sun_family)
+		n = unix_text(&a.path, len < sizeof a.path ? len : sizeof a.path, text, size);
+	return n >= 0 && (size_t)n >= size ? -ENOSPC : n;
 }

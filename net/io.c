@@ -6,27 +6,10 @@
 #include "../runtime/os_net.h"
 #include "../runtime/sched.h"
 #include "file.h"
-
-/* What a call is to transfer; each kind of try uses the fields that are its own. */
-struct io {
-	void *buf;   /* only read when writing */
-	size_t n;    /* bytes in all */
-	size_t done; /* bytes written */
-	int flags;
-	struct sockaddr *addr;
-	socklen_t *len;
-	struct msghdr *msg;
-	const struct iovec *iov; /* what is left of a vector: from byte `skip` of its first element on */
-	size_t count;
-	size_t skip;
-	int in; /* weft_sendfile */
-	int64_t offset;
-};
-
-typedef ssize_t try_fn(struct wf_turn *turn, struct io *io);
+#include "io.h"
 
 /* Sums up a vector; -EINVAL as readv(2) has it. */
-static int set_vector(struct io *io, const struct iovec *iov, size_t count)
+static int set_vector(struct wf_io *io, const struct iovec *iov, size_t count)
 {
 	io->iov = iov;
 	io->count = count;
@@ -65,17 +48,17 @@ static ssize_t try_file(struct wf_turn *turn, const struct iovec *iov, size_t co
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
-static ssize_t try_recv(struct wf_turn *turn, struct io *io)
+static ssize_t try_recv(struct wf_turn *turn, struct wf_io *io)
 {
 	return wf_os_recv(turn->fd, io->buf, io->n, io->flags, io->addr, io->len);
 }
 
-static ssize_t try_recvmsg(struct wf_turn *turn, struct io *io)
+static ssize_t try_recvmsg(struct wf_turn *turn, struct wf_io *io)
 {
 	return wf_os_recvmsg(turn->fd, io->msg, io->flags);
 }
 
-static ssize_t try_read(struct wf_turn *turn, struct io *io)
+static ssize_t try_read(struct wf_turn *turn, struct wf_io *io)
 {
 	if (wf_likely(turn->kind & WF_DESC_SOCKET))
 		return try_recv(turn, io);
@@ -84,7 +67,7 @@ static ssize_t try_read(struct wf_turn *turn, struct io *io)
 	return try_begin(turn) ? try_end(turn, wf_os_read(turn->fd, io->buf, io->n)) : -EAGAIN;
 }
 
-static ssize_t try_readv(struct wf_turn *turn, struct io *io)
+static ssize_t try_readv(struct wf_turn *turn, struct wf_io *io)
 {
 	if (turn->kind & WF_DESC_SOCKET) {
 		struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)io->iov, .msg_iovlen = io->count };
@@ -95,19 +78,25 @@ static ssize_t try_readv(struct wf_turn *turn, struct io *io)
 	return try_begin(turn) ? try_end(turn, wf_os_readv(turn->fd, io->iov, (int)io->count)) : -EAGAIN;
 }
 
-/* Nothing asked for, nothing to wait for: 0 or an error. On a socket with messages even that takes one: 1. */
-static int read_nothing(int fd, bool takes_messages)
+/* Nothing asked for, nothing to wait for: 0 or an error. But on a socket with messages even that takes one: 1. */
+static int recv_nothing(int fd)
 {
 	struct wf_turn turn;
 	int r = wf_desc_enter(&turn, wf_enter_here(), fd);
 	if (r < 0)
 		return r;
-	r = takes_messages && (turn.kind & WF_DESC_MESSAGES);
+	r = (turn.kind & WF_DESC_MESSAGES) != 0;
 	wf_desc_leave(&turn);
 	return r;
 }
 
-static ssize_t receive(int fd, struct io *io, try_fn *try)
+int wf_io_nothing(int fd)
+{
+	int r = recv_nothing(fd);
+	return r < 0 ? r : 0;
+}
+
+ssize_t wf_io_receive(int fd, struct wf_io *io, wf_try_fn *try)
 {
 	struct wf_turn turn;
 	unsigned flags = 0;
@@ -120,22 +109,24 @@ static ssize_t receive(int fd, struct io *io, try_fn *try)
 		r = try(&turn, io);
 	while (r == -EAGAIN && (r = wf_turn_wait(&turn)) == 0);
 	bool drained = r == -EAGAIN || (r > 0 && (size_t)r < io->n && (turn.kind & WF_DESC_TCP));
-	wf_turn_end(&turn, drained && (io->flags & ~MSG_DONTWAIT) == 0, 0);
+	wf_turn_end(&turn, drained && (io->flags & ~MSG_DONTWAIT) == 0, io->error);
 	return r;
 }
 
 ssize_t weft_read(int fd, void *buf, size_t n)
 {
-	struct io io = { .buf = buf, .n = n };
-	return wf_likely(n != 0) ? receive(fd, &io, try_read) : read_nothing(fd, false);
+	struct wf_io io = { .buf = buf, .n = n };
+	return wf_likely(n != 0) ? wf_io_receive(fd, &io, try_read) : wf_io_nothing(fd);
 }
 
 ssize_t weft_readv(int fd, const struct iovec *iov, int count)
 {
-	struct io io = { .n = 0 };
+	struct wf_io io = { .n = 0 };
+	for (; count > 0 && iov->iov_len == 0; iov++)
+		count--;
 	if (count < 0 || set_vector(&io, iov, count < IOV_MAX ? (size_t)count : IOV_MAX) < 0)
 		return -EINVAL;
-	return io.n != 0 ? receive(fd, &io, try_readv) : read_nothing(fd, false);
+	return io.n != 0 ? wf_io_receive(fd, &io, try_readv) : wf_io_nothing(fd);
 }
 
 ssize_t weft_recv(int fd, void *buf, size_t n, int flags)
@@ -145,18 +136,18 @@ ssize_t weft_recv(int fd, void *buf, size_t n, int flags)
 
 ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len)
 {
-	struct io io = { .buf = buf, .n = n, .flags = flags, .addr = from, .len = len };
-	int r = wf_likely(n != 0) ? 1 : read_nothing(fd, true);
-	return r > 0 ? receive(fd, &io, try_recv) : r;
+	struct wf_io io = { .buf = buf, .n = n, .flags = flags, .addr = from, .len = len };
+	int r = wf_likely(n != 0) ? 1 : recv_nothing(fd);
+	return r > 0 ? wf_io_receive(fd, &io, try_recv) : r;
 }
 
 ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	struct io io = { .flags = flags, .msg = msg };
+	struct wf_io io = { .flags = flags, .msg = msg };
 	if (set_vector(&io, msg->msg_iov, msg->msg_iovlen) < 0)
 		return -EINVAL;
-	int r = io.n != 0 || (flags & MSG_ERRQUEUE) ? 1 : read_nothing(fd, true);
-	return r > 0 ? receive(fd, &io, try_recvmsg) : r;
+	int r = io.n != 0 || (flags & MSG_ERRQUEUE) ? 1 : recv_nothing(fd);
+	return r > 0 ? wf_io_receive(fd, &io, try_recvmsg) : r;
 }
 
 int weft_read_full(int fd, void *buf, size_t n, size_t *done)
@@ -173,23 +164,28 @@ int weft_read_full(int fd, void *buf, size_t n, size_t *done)
 /* ---- writing -------------------------------------------------------------------------------------------------------- */
 
 /* What is left to write. Adding 0 to a null pointer is undefined. */
-static const void *rest(const struct io *io) { return io->done ? (const char *)io->buf + io->done : io->buf; }
+static const void *rest(const struct wf_io *io) { return io->done ? (const char *)io->buf + io->done : io->buf; }
 
-static ssize_t try_send(struct wf_turn *turn, struct io *io)
+static ssize_t try_send(struct wf_turn *turn, struct wf_io *io)
 {
 	return wf_os_send(turn->fd, rest(io), io->n - io->done, io->flags, io->addr, io->len ? *io->len : 0);
 }
 
-static ssize_t try_write(struct wf_turn *turn, struct io *io)
+ssize_t wf_io_try_write(struct wf_turn *turn, const void *buf, size_t n)
 {
 	if (wf_likely(turn->kind & WF_DESC_SOCKET))
-		return try_send(turn, io);
+		return wf_os_send(turn->fd, buf, n, 0, NULL, 0);
 	if (turn->kind & WF_DESC_FILE)
-		return try_file(turn, &(struct iovec){ (void *)(uintptr_t)rest(io), io->n - io->done }, 1);
-	return try_begin(turn) ? try_end(turn, wf_os_write(turn->fd, rest(io), io->n - io->done)) : -EAGAIN;
+		return try_file(turn, &(struct iovec){ (void *)(uintptr_t)buf, n }, 1);
+	return try_begin(turn) ? try_end(turn, wf_os_write(turn->fd, buf, n)) : -EAGAIN;
 }
 
-static void advance(struct io *io, size_t n)
+static ssize_t try_write(struct wf_turn *turn, struct wf_io *io)
+{
+	return wf_io_try_write(turn, rest(io), io->n - io->done);
+}
+
+static void advance(struct wf_io *io, size_t n)
 {
 	n += io->skip;
 	while (io->count > 0 && n >= io->iov->iov_len) {
@@ -201,19 +197,17 @@ static void advance(struct io *io, size_t n)
 }
 
 /* The rest of an element that was written in part: by itself, so that the caller's vector needs no copy. */
-static ssize_t try_element(struct wf_turn *turn, const struct io *io)
+static ssize_t try_element(struct wf_turn *turn, const struct wf_io *io)
 {
 	char *from = (char *)io->iov->iov_base + io->skip;
 	size_t n = io->iov->iov_len - io->skip;
 	if (turn->kind & WF_DESC_SOCKET)
 		return wf_os_send(turn->fd, from, n, io->flags | (io->count > 1 ? MSG_MORE : 0), NULL, 0);
-	if (turn->kind & WF_DESC_FILE)
-		return try_file(turn, &(struct iovec){ from, n }, 1);
-	return try_begin(turn) ? try_end(turn, wf_os_write(turn->fd, from, n)) : -EAGAIN;
+	return wf_io_try_write(turn, from, n);
 }
 
 /* Whole elements, with the address and control data of a message in the first try. */
-static ssize_t try_elements(struct wf_turn *turn, struct io *io)
+static ssize_t try_elements(struct wf_turn *turn, struct wf_io *io)
 {
 	size_t count = io->count <= IOV_MAX || (turn->kind & WF_DESC_MESSAGES) ? io->count : IOV_MAX;
 	if (turn->kind & WF_DESC_SOCKET) {
@@ -229,7 +223,7 @@ static ssize_t try_elements(struct wf_turn *turn, struct io *io)
 	return try_begin(turn) ? try_end(turn, wf_os_writev(turn->fd, io->iov, (int)count)) : -EAGAIN;
 }
 
-static ssize_t try_vector(struct wf_turn *turn, struct io *io)
+static ssize_t try_vector(struct wf_turn *turn, struct wf_io *io)
 {
 	ssize_t r = io->skip > 0 ? try_element(turn, io) : try_elements(turn, io);
 	if (r > 0)
@@ -237,19 +231,17 @@ static ssize_t try_vector(struct wf_turn *turn, struct io *io)
 	return r;
 }
 
-/* The file may have to come from a disk first. */
-static ssize_t try_sendfile(struct wf_turn *turn, struct io *io)
+/* After a try that did not write all of it: waits until another one is worth it. */
+static int go_on(struct wf_turn *turn, struct wf_io *io, ssize_t result)
 {
-	int r = turn->kind & WF_DESC_SOCKET ? wf_turn_unblock(turn) : 0;
-	if (r < 0)
-		return r;
-	wf_leave(turn->w);
-	ssize_t sent = wf_os_sendfile(turn->fd, io->in, io->offset + (int64_t)io->done, io->n - io->done);
-	turn->w = wf_enter();
-	return sent;
+	if (wf_likely(result == -EAGAIN))
+		return io->to_path ? wf_turn_back_off(turn, &io->pause_ms) : wf_turn_wait(turn);
+	wf_charge(&turn->w, WF_COST_SYSCALL);
+	int r = wf_turn_check(turn); /* somebody who is always ready would never let us see the deadline */
+	return r < 0 ? r : wf_cancelled(turn->w);
 }
 
-static ssize_t transmit(int fd, struct io *io, try_fn *try)
+ssize_t wf_io_transmit(int fd, struct wf_io *io, wf_try_fn *try)
 {
 	struct wf_turn turn;
 	int error = 0;
@@ -258,38 +250,32 @@ static ssize_t transmit(int fd, struct io *io, try_fn *try)
 	ssize_t r = wf_turn_take(&turn, fd, WF_WRITE, WF_WHY_WRITE, io->flags & MSG_DONTWAIT ? WF_TURN_NOWAIT : 0);
 	if (wf_unlikely(r < 0))
 		return r;
-	for (;;) {
+	do {
 		r = try(&turn, io);
-		if (wf_unlikely(r == -EAGAIN)) {
-			if ((r = wf_turn_wait(&turn)) < 0)
-				break;
-			continue;
-		}
-		if (wf_unlikely(r < 0)) {
+		if (wf_unlikely(r < 0 && r != -EAGAIN)) {
 			error = io->done > 0 ? (int)r : 0;
 			break;
 		}
-		io->done += (size_t)r;
-		if (wf_likely(io->done >= io->n || r == 0 || (turn.kind & WF_DESC_MESSAGES)))
+		io->done += r > 0 ? (size_t)r : 0;
+		if (wf_likely(io->done >= io->n && r >= 0) || r == 0 || (r > 0 && (turn.kind & WF_DESC_MESSAGES) && !io->batch))
 			break;
-		wf_charge(&turn.w, WF_COST_SYSCALL);
-	}
+	} while ((r = go_on(&turn, io, r)) == 0);
 	wf_turn_end(&turn, false, error);
 	return io->done > 0 ? (ssize_t)io->done : r;
 }
 
 ssize_t weft_write(int fd, const void *buf, size_t n)
 {
-	struct io io = { .buf = (void *)(uintptr_t)buf, .n = n };
-	return transmit(fd, &io, try_write);
+	struct wf_io io = { .buf = (void *)(uintptr_t)buf, .n = n };
+	return wf_io_transmit(fd, &io, try_write);
 }
 
 ssize_t weft_writev(int fd, const struct iovec *iov, int count)
 {
-	struct io io = { .n = 0 };
+	struct wf_io io = { .n = 0 };
 	if (count < 0 || set_vector(&io, iov, (size_t)count) < 0)
 		return -EINVAL;
-	return transmit(fd, &io, try_vector);
+	return wf_io_transmit(fd, &io, try_vector);
 }
 
 ssize_t weft_send(int fd, const void *buf, size_t n, int flags)
@@ -300,16 +286,17 @@ ssize_t weft_send(int fd, const void *buf, size_t n, int flags)
 ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
 {
 	struct sockaddr *addr = (struct sockaddr *)(uintptr_t)to;
-	struct io io = { .buf = (void *)(uintptr_t)buf, .n = n, .flags = flags, .addr = addr, .len = &len };
-	return transmit(fd, &io, try_send);
+	struct wf_io io = { .buf = (void *)(uintptr_t)buf, .n = n, .flags = flags, .addr = addr, .len = &len };
+	io.to_path = addr && addr->sa_family == AF_UNIX;
+	return wf_io_transmit(fd, &io, try_send);
 }
 
 ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	struct io io = { .flags = flags, .msg = (struct msghdr *)(uintptr_t)msg };
+	struct wf_io io = { .flags = flags, .msg = (struct msghdr *)(uintptr_t)msg, .to_path = wf_io_is_to_path(msg) };
 	if (set_vector(&io, msg->msg_iov, msg->msg_iovlen) < 0)
 		return -EINVAL;
-	return transmit(fd, &io, try_vector);
+	return wf_io_transmit(fd, &io, try_vector);
 }
 
 int weft_write_all(int fd, const void *buf, size_t n, size_t *done)
@@ -321,10 +308,4 @@ int weft_write_all(int fd, const void *buf, size_t n, size_t *done)
 	if (done)
 		*done = sent;
 	return sent == n ? 0 : r < 0 ? (int)r : -EIO;
-}
-
-int64_t weft_sendfile(int out, int in, int64_t offset, size_t n)
-{
-	struct io io = { .n = n < SSIZE_MAX ? n : SSIZE_MAX, .in = in, .offset = offset };
-	return offset < 0 ? -EINVAL : transmit(out, &io, try_sendfile);
 }

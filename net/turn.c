@@ -6,7 +6,12 @@
 #include "../runtime/os_net.h"
 #include "../runtime/sched.h"
 
-enum { PAUSE_MS = 5, PAUSE_MAX_MS = 1000 }; /* of starving */
+enum {
+	PAUSE_MS = 5, /* of starving; doubles */
+	PAUSE_MAX_MS = 1000,
+	BACK_OFF_MS = 1, /* until a full queue of a unix socket is tried again; doubles */
+	BACK_OFF_MAX_MS = 32,
+};
 
 /* ---- entering and leaving ------------------------------------------------------------------------------------------- */
 
@@ -248,15 +253,14 @@ int wf_turn_unblock(struct wf_turn *turn)
 	turn->kind = (turn->kind & ~(unsigned)WF_DESC_BLOCKS) | WF_DESC_RESTORE;
 	wf_lock(&turn->desc->lock);
 	if (turn->desc->seq == turn->seq)
-		turn->desc->kind = (unsigned char)turn->kind;
+		turn->desc->kind = (unsigned char)((turn->desc->kind & ~(unsigned)WF_DESC_BLOCKS) | WF_DESC_RESTORE);
 	wf_unlock(&turn->desc->lock);
 	return 0;
 }
 
 /* ---- where no edge will come --------------------------------------------------------------------------------------- */
 
-/* A pause is over: 0, or the side's own deadline has come as well. */
-static int time_over(struct wf_turn *turn)
+int wf_turn_check(struct wf_turn *turn)
 {
 	wf_lock(&turn->desc->lock);
 	int r = wf_turn_check_locked(turn, 1u << turn->dir);
@@ -274,7 +278,13 @@ int wf_turn_pause(struct wf_turn *turn, int64_t ns)
 		r = park_locked(turn, dirs, WF_PAUSING, until);
 	else
 		wf_unlock(&turn->desc->lock);
-	return r == -ETIMEDOUT ? time_over(turn) : r;
+	return r == -ETIMEDOUT ? wf_turn_check(turn) : r;
+}
+
+int wf_turn_back_off(struct wf_turn *turn, int *pause_ms)
+{
+	*pause_ms = *pause_ms == 0 ? BACK_OFF_MS : *pause_ms < BACK_OFF_MAX_MS ? 2 * *pause_ms : *pause_ms;
+	return turn->nowait ? -EAGAIN : wf_turn_pause(turn, WEFT_MS(*pause_ms));
 }
 
 /* ---- starving ------------------------------------------------------------------------------------------------------- *
@@ -352,7 +362,7 @@ int wf_turn_starve(struct wf_turn *turn, uintptr_t closed)
 	wf_waitq_remove(&waiter);
 	wf_add(&starving.waiting, -1);
 	wf_unlock(&starving.lock);
-	if (r == -ETIMEDOUT && (r = time_over(turn)) == 0)
+	if (r == -ETIMEDOUT && (r = wf_turn_check(turn)) == 0)
 		r = -EAGAIN;
 	return r;
 }

@@ -40,12 +40,18 @@ int wf_turn_wait(struct wf_turn *turn);
 /* Whether the descriptor is still the same file, and the deadlines of these directions have not passed: 0, -EBADF, -ETIMEDOUT. */
 int wf_turn_check_locked(const struct wf_turn *turn, unsigned dirs);
 
+/* The same for the direction of the turn, without the lock: to see a deadline or a close where nothing has to be waited for. */
+int wf_turn_check(struct wf_turn *turn);
+
 /* Tells the poller about a descriptor that it did not have to know until now. Two may do so at once. Without the lock. As
  * epoll_ctl(2). */
 int wf_turn_register(struct wf_turn *turn);
 
 /* Where no edge will come: waits ns nanoseconds. 0, or errors as above. */
 int wf_turn_pause(struct wf_turn *turn, int64_t ns);
+
+/* The same for a pause that grows from call to call, 0 at first; -EAGAIN with WF_TURN_NOWAIT. */
+int wf_turn_back_off(struct wf_turn *turn, int *pause_ms);
 
 /* When descriptors or memory have run out: waits until weft has closed a descriptor, but not longer than a pause which doubles
  * each time (wf_turn_fed: from 5 ms again). closed: wf_closed_count() before the try that failed. 0: one was closed, -EAGAIN: the

@@ -30,7 +30,7 @@ WF_NOINLINE ssize_t wf_os_recv(int fd, void *buf, size_t n, int flags, struct so
 
 WF_NOINLINE ssize_t wf_os_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	WF_RETRY(recvmsg(fd, msg, flags | MSG_DONTWAIT));
+	WF_RETRY(recvmsg(fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 }
 
 WF_NOINLINE ssize_t wf_os_send(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
@@ -179,6 +179,11 @@ WF_NOINLINE int wf_os_duplicate(int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return copy < 0 ? -errno : copy;
+}
+
+WF_NOINLINE int wf_os_close_on_exec(int fd)
+{
+	WF_RESULT(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
 WF_NOINLINE int wf_os_set_nonblocking(int fd, bool on)

@@ -44,6 +44,7 @@ bool wf_os_is_at_end(int fd, int64_t offset);
 /* Non-blocking and close-on-exec, both. wf_os_accept (sleeps) unless O_NONBLOCK is set. */
 int wf_os_socket(int domain, int type, int protocol);
 int wf_os_accept(int fd, struct sockaddr *peer, socklen_t *len);
+int wf_os_socketpair(int type, int fds[2]); /* unix sockets */
 
 int wf_os_bind(int fd, const struct sockaddr *addr, socklen_t len); /* (sleeps) for a path */
 int wf_os_listen(int fd, int backlog);
@@ -65,6 +66,7 @@ void wf_os_freeaddrinfo(struct addrinfo *found);
 
 void wf_os_close(int fd); /* (sleeps) where closing does. The number is free afterwards, whatever happened. */
 int wf_os_duplicate(int fd);
+int wf_os_close_on_exec(int fd);
 int wf_os_set_nonblocking(int fd, bool on); /* 1: it was, 0: it was not */
 int wf_os_is_nonblocking(int fd);
 int wf_os_poll_now(int fd, short events);   /* the ready ones, POLLERR, POLLHUP; -EBADF */

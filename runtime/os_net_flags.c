@@ -89,6 +89,11 @@ WF_NOINLINE int wf_os_accept(int fd, struct sockaddr *peer, socklen_t *len)
 	return conn < 0 ? -errno : conn;
 }
 
+WF_NOINLINE int wf_os_socketpair(int type, int fds[2])
+{
+	WF_RESULT(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
+}
+
 WF_NOINLINE int wf_os_pipe_anywhere(int fds[2])
 {
 	WF_RESULT(pipe2(fds, O_CLOEXEC));

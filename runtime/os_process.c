@@ -81,6 +81,11 @@ WF_NOINLINE int wf_os_kill(int pid, int signal)
 	return kill(pid, signal) < 0 ? -errno : 0;
 }
 
+int wf_os_process_id(void)
+{
+	return getpid();
+}
+
 WF_NOINLINE int wf_os_duplicate_high(int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_HIGH);

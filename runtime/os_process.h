@@ -20,6 +20,7 @@ int wf_os_spawn(const struct wf_os_spawn *spawn);
 int wf_os_reap(int pid, int *status);
 
 int wf_os_kill(int pid, int signal);
+int wf_os_process_id(void); /* of the caller */
 
 /* Becomes readable when the child ends; close-on-exec. -ENOSYS and others: find out by asking. */
 int wf_os_child_fd(int pid);

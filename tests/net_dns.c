@@ -240,6 +240,7 @@ CO_TEST(dial_tries_in_turn)
 	ports[1] = closed_port();
 	CHECK_RESULT(weft_dial("some:echo", WEFT_NEVER), -ECONNREFUSED);
 	first_family = AF_UNIX; /* no address of a name */
+	ports[1] = 0;
 	CHECK_RESULT(weft_dial("some:echo", WEFT_NEVER), -EAFNOSUPPORT);
 	CHECK_RESULT(weft_close(listener), 0);
 	CHECK_EQ(atomic_load(&given), atomic_load(&freed));

@@ -21,6 +21,8 @@
  *   file.h     regular files, and others that can't be polled
  *   process.h  child processes
  *   net.h      sockets that park the coroutine, never the thread
+ *   datagram.h datagrams, one by one and many at a time
+ *   socket.h   options of sockets, descriptors as messages, who the peer is
  *
  * Results: success is >= 0, failure is a negative errno value. weft never asks the caller to read errno (errno.h tells why).
  */
@@ -36,6 +38,8 @@
 #include "select.h"
 #include "blocking.h"
 #include "net.h"
+#include "datagram.h"
+#include "socket.h"
 #include "file.h"
 #include "process.h"
 #include "scope.h"
