@@ -76,11 +76,28 @@ TEST(slow_body)
 	server_stop(&s);
 }
 
+/* Bytes that trickle in do not move the deadline of a body either, however it is framed. */
+TEST(trickling_body)
+{
+	static const char *const begun[] = {POST("Content-Length: 100000\r\n"), POST("Transfer-Encoding: chunked\r\n") "10000\r\n"};
+	struct server s;
+	server_start(&s, "--body-timeout 0.5 --min-rate 10000");
+	for (int i = 0; i < 2; i++) {
+		int fd = dial(&s);
+		struct pollfd ended = {.fd = fd, .events = POLLRDHUP};
+		tell(fd, begun[i], strlen(begun[i]));
+		while (poll(&ended, 1, 20) == 0)
+			TELL(fd, "x");
+		close(fd);
+	}
+	server_stop(&s);
+}
+
 /* Bytes of a body that keep coming keep the connection. */
 TEST(steady_body)
 {
 	struct server s;
-	server_start(&s, "--body-timeout 1.5");
+	server_start(&s, "--body-timeout 1.5 --min-rate 1");
 	int fd = dial(&s);
 	TELL(fd, POST("Content-Length: 20\r\n"));
 	for (int i = 0; i < 20; i++) {
@@ -108,6 +125,24 @@ TEST(client_that_does_not_read)
 		CHECK_STR(s.error, "");
 		close(fd);
 	}
+}
+
+/* Nor is it enough to take a byte now and then. */
+TEST(client_that_hardly_reads)
+{
+	struct server s;
+	static char buffer[4096];
+	server_start(&s, "--write-timeout 0.5 --min-rate 1000000 --drain 40");
+	int fd = dial(&s);
+	TELL(fd, GET("/bytes/1000000000"));
+	CHECK_EQ(recv(fd, buffer, 1, MSG_PEEK), 1);
+	server_signal(&s);
+	struct pollfd gone = {.fd = s.error_fd, .events = POLLIN};
+	while (poll(&gone, 1, 20) == 0)
+		CHECK_GT(recv(fd, buffer, sizeof(buffer), 0), 0);
+	CHECK_EQ(server_wait(&s), 0);
+	CHECK_STR(s.error, "");
+	close(fd);
 }
 
 /* A client that reads slowly, but reads, gets all of it. */

@@ -8,6 +8,7 @@ int http_body_begin(struct http_conn *c)
 {
 	uint64_t most = (uint64_t)c->server->config->max_body;
 	c->body_wanted = false;
+	c->body_owed = 0;
 	c->continue_due = c->head.expects_continue;
 	if (c->head.chunked) {
 		c->body = HTTP_BODY_CHUNKED;
@@ -28,6 +29,24 @@ static ssize_t fail(struct http_conn *c, ssize_t how)
 	return how;
 }
 
+/* A client that sends, but hardly, must not stay for long: what counts is not the single byte but the pace. */
+static ssize_t wait_for_body(struct http_conn *c)
+{
+	const struct http_config *config = c->server->config;
+	bool fresh = c->body_owed <= 0;
+	if (fresh) {
+		c->body_ns = config->body_ns;
+		c->body_owed = http_least(config, c->body_ns);
+	}
+	weft_time begun = weft_now();
+	http_read_within(c, c->body_ns, !fresh);
+	ssize_t n = http_fill(c, false);
+	c->body_owed -= n;
+	if (c->body_owed > 0)
+		c->body_ns -= weft_now() - begun;
+	return n;
+}
+
 /* Reads more of the body. */
 static ssize_t read_on(struct http_conn *c)
 {
@@ -37,8 +56,7 @@ static ssize_t read_on(struct http_conn *c)
 		if (!http_send(c, go_on, sizeof(go_on) - 1))
 			return fail(c, -EPIPE);
 	}
-	http_read_within(c, c->server->config->body_ns);
-	ssize_t n = http_fill(c, false);
+	ssize_t n = wait_for_body(c);
 	if (n == -ETIMEDOUT)
 		return fail(c, -408);
 	return n > 0 ? n : fail(c, n == 0 ? -400 : n); /* half-closed, it may still listen */

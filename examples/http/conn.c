@@ -49,14 +49,22 @@ static void set_deadline(weft_time *by, int fd, unsigned dir, int64_t ns)
 	weft_set_deadline(fd, dir, latest);
 }
 
-/* Counts what was written. A write that was stopped midway made progress: the client has all its time again. */
-static bool was_sent(struct http_conn *c, int64_t n)
+int64_t http_least(const struct http_config *config, int64_t ns)
 {
-	if (n <= 0)
+	double least = (double)config->min_rate * (double)ns * 1e-9;
+	return least < 1 ? 1 : least > INT32_MAX ? INT32_MAX : (int64_t)least;
+}
+
+/* Counts what was written of so much. A write that was stopped midway may go on, with all its time again, if the client has taken
+ * enough in the time that is over. */
+static bool was_sent(struct http_conn *c, int64_t n, int64_t of)
+{
+	const struct http_config *config = c->server->config;
+	if (n <= 0 || (n < of && n < http_least(config, config->write_ns)))
 		c->broken = true;
 	else
-		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
-	return n > 0;
+		set_deadline(&c->write_by, c->fd, WEFT_WRITE, config->write_ns);
+	return !c->broken;
 }
 
 static bool send_all(struct http_conn *c, const char *p, size_t n)
@@ -66,7 +74,7 @@ static bool send_all(struct http_conn *c, const char *p, size_t n)
 		ssize_t done = transport_write(c, p, n);
 		if (done == (ssize_t)n)
 			return true;
-		if (was_sent(c, done)) {
+		if (was_sent(c, done, (int64_t)n)) {
 			p += done;
 			n -= (size_t)done;
 		}
@@ -89,7 +97,7 @@ bool http_send(struct http_conn *c, const void *data, size_t n)
 		return http_flush(c) && send_all(c, data, n);
 	set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 	ssize_t done = weft_writev(c->fd, both, 2);
-	if (!was_sent(c, done))
+	if (!was_sent(c, done, (int64_t)(both[0].iov_len + n)))
 		return false;
 	size_t gathered = (size_t)done < both[0].iov_len ? (size_t)done : both[0].iov_len, sent = (size_t)done - gathered;
 	memmove(c->buf + c->end, c->buf + c->end + gathered, both[0].iov_len - gathered);
@@ -122,7 +130,7 @@ bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n)
 	while (n > 0) {
 		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 		int64_t done = weft_sendfile(c->fd, file, offset, (size_t)n);
-		if (!was_sent(c, done))
+		if (!was_sent(c, done, n))
 			return false;
 		offset += done;
 		n -= done;
@@ -139,9 +147,12 @@ static void read_by(struct http_conn *c, int64_t ns)
 	weft_set_deadline(c->fd, WEFT_READ, c->read_by);
 }
 
-void http_read_within(struct http_conn *c, int64_t ns)
+void http_read_within(struct http_conn *c, int64_t ns, bool exactly)
 {
-	set_deadline(&c->read_by, c->fd, WEFT_READ, ns);
+	if (exactly)
+		read_by(c, ns);
+	else
+		set_deadline(&c->read_by, c->fd, WEFT_READ, ns);
 }
 
 /* Makes room behind the input: the head of the present request moves to the front, and everything that belongs to it. */
@@ -202,7 +213,7 @@ static bool look_once_more(struct http_conn *c)
 static bool wait_for_request(struct http_conn *c)
 {
 	const struct http_config *config = c->server->config;
-	http_read_within(c, c->requests > 0 ? config->idle_ns : config->header_ns);
+	http_read_within(c, c->requests > 0 ? config->idle_ns : config->header_ns, false);
 	if (c->server->draining)
 		return look_once_more(c);
 	ssize_t n = http_fill(c, true);

@@ -52,9 +52,10 @@ struct http_config {
 	int64_t max_body;
 	int64_t max_gather; /* pipelined responses in one write */
 	int64_t header_ns;  /* for a whole head, from its first byte on; for the first byte of a connection */
-	int64_t body_ns;    /* without a byte of a body */
+	int64_t body_ns;    /* for a body, or for so much of it as min_rate asks for */
 	int64_t idle_ns;    /* between requests */
-	int64_t write_ns;   /* without a byte taken by the client */
+	int64_t write_ns;   /* the same for a response */
+	int64_t min_rate;   /* bytes per second, over body_ns and write_ns as a whole */
 	int64_t linger_ns;  /* for the client to read the last response */
 	int64_t drain_ns;   /* for requests in progress at the end */
 };
@@ -89,6 +90,8 @@ struct http_conn {
 	bool body_wanted;   /* a handler reads it */
 	bool continue_due;  /* the client waits for "100 Continue" */
 	uint64_t body_left; /* HTTP_BODY_LENGTH: still to come; HTTP_BODY_CHUNKED: still allowed */
+	int64_t body_owed;  /* bytes that have to come before body_ns are over */
+	int64_t body_ns;    /* what is left of them: only waiting counts */
 	struct http_chunks chunks;
 
 	uint32_t base, in, end, out, size; /* of buf; output is [end, out) */
@@ -105,8 +108,11 @@ int http_serve(void *conn);                                           /* body of
  * between_requests: the end of the server may cut the wait short, with -ETIMEDOUT. */
 ssize_t http_fill(struct http_conn *c, bool between_requests);
 
-/* Puts the deadline for reading so far off, or up to a sixteenth farther: most calls need not touch the descriptor. */
-void http_read_within(struct http_conn *c, int64_t ns);
+/* Puts the deadline for reading so far off; unless exactly, up to a sixteenth farther: most calls need not touch the descriptor. */
+void http_read_within(struct http_conn *c, int64_t ns, bool exactly);
+
+/* The bytes that a client has to move in so much time; at least one. */
+int64_t http_least(const struct http_config *config, int64_t ns);
 
 /* Sends what is gathered, and then n bytes of data. False: the connection is broken. */
 bool http_send(struct http_conn *c, const void *data, size_t n);

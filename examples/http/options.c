@@ -24,6 +24,7 @@ static struct http_config config = {
 	.body_ns = WEFT_SEC(30),
 	.idle_ns = WEFT_SEC(60),
 	.write_ns = WEFT_SEC(30),
+	.min_rate = 500,
 	.linger_ns = WEFT_SEC(2),
 	.drain_ns = WEFT_SEC(10),
 };
@@ -43,9 +44,10 @@ static const struct option options[] = {
 	{ "max-body", "BYTES", COUNT, &config.max_body, 0, 1e15, "request body, else 413" },
 	{ "max-pipeline", "N", COUNT, &config.max_gather, 1, 1e6, "responses to pipelined requests that leave together" },
 	{ "header-timeout", "S", SECONDS, &config.header_ns, 0.01, 1e6, "for a request head, from its first byte, else 408" },
-	{ "body-timeout", "S", SECONDS, &config.body_ns, 0.01, 1e6, "without a byte of a request body, else 408" },
+	{ "body-timeout", "S", SECONDS, &config.body_ns, 0.01, 1e6, "for a request body, or S times --min-rate of it, else 408" },
 	{ "idle-timeout", "S", SECONDS, &config.idle_ns, 0.01, 1e6, "between requests" },
-	{ "write-timeout", "S", SECONDS, &config.write_ns, 0.01, 1e6, "without the client taking a byte" },
+	{ "write-timeout", "S", SECONDS, &config.write_ns, 0.01, 1e6, "for what is sent, or S times --min-rate of it" },
+	{ "min-rate", "BYTES", COUNT, &config.min_rate, 0, 1e9, "per second, over one of these two; 0: a byte will do" },
 	{ "linger", "S", SECONDS, &config.linger_ns, 0.01, 1e6, "for the client to read the last response" },
 	{ "drain", "S", SECONDS, &config.drain_ns, 0, 1e6, "after SIGTERM or SIGINT, for requests in progress" },
 };
