@@ -1,7 +1,7 @@
 #!/bin/sh
 # The examples that are no servers: what they print, and how they end.
 #
-# Usage: examples.sh sieve|race|supervised sanitize=[address|thread] COMMAND...
+# Usage: examples.sh sieve|race|supervised|gateway sanitize=[address|thread] COMMAND...
 set -u
 what=$1 sanitize=$2
 shift 2
@@ -75,6 +75,16 @@ supervised)
 	said out ", 4 broken, 3 restarts$"
 	said err "failed too often"
 	try 2 "$@" 0
+	;;
+gateway)
+	# They wait together, or, with one client, never.
+	try 0 "$@" --wait 100-150 --work 1 --rate 100 --clients 40 --seconds 1
+	said out ", 0 wrong$"
+	said out " \([2-9]\|[1-4][0-9]\) waited at a time"
+	try 0 "$@" --wait 20 --work 1 --rate 100 --clients 1 --seconds 1
+	said out " 1 waited at a time, 0 wrong$"
+	try 2 "$@" --wait 20-10
+	try 2 "$@" --clients
 	;;
 esac
 exit $((failures != 0))
