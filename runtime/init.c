@@ -133,7 +133,7 @@ static int wait_drained(enum wf_draining what, weft_time deadline)
 		wf_u32_add_full(&wf_threads_stuck, stuck);
 		if (stuck)
 			wf_monitor_thread_stuck();
-		wf_os_futex_wait(&wf_rt.drained, seen, left);
+		wf_os_futex_wait(&wf_rt.drained, seen, wf_san_nap(left));
 		wf_u32_add_full(&wf_threads_stuck, -stuck);
 	}
 	wf_u32_store(&wf_rt.draining, WF_DRAIN_NO);

@@ -123,7 +123,7 @@ static int sleep_until_woken(struct wf_wait *wait, int64_t deadline)
 				return -ETIMEDOUT;
 			left = -1; /* claimed: the waker is on its way */
 		}
-		wf_os_futex_wait(&wait->thread, state, left);
+		wf_os_futex_wait(&wait->thread, state, wf_san_nap(left));
 	}
 	return (int)wait->result;
 }

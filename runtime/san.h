@@ -90,6 +90,10 @@ static inline void wf_san_arrive(struct wf_san_fiber *self)
 /* Frames between here and the top were dropped; the stack is about to be used afresh. */
 void wf_san_stack_fresh(struct wf_san_fiber *fiber);
 
+/* A thread of the program's is about to sleep for ns (negative: until it is woken): for how long at a time. TSan keeps a signal back
+ * until the thread makes a call that TSan knows, which a system call of the runtime is not. */
+int64_t wf_san_nap(int64_t ns);
+
 #else
 static inline void wf_san_stack_made(struct wf_san_fiber *fiber, void *low, void *high) { (void)fiber, (void)low, (void)high; }
 static inline void wf_san_stack_gone(struct wf_san_fiber *fiber) { (void)fiber; }
@@ -101,6 +105,7 @@ static inline void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *
 static inline void wf_san_arrive(struct wf_san_fiber *self) { (void)self; }
 static inline void wf_san_look(volatile void *save) { (void)save; }
 static inline void wf_san_stack_fresh(struct wf_san_fiber *fiber) { (void)fiber; }
+static inline int64_t wf_san_nap(int64_t ns) { return ns; }
 #endif
 
 #endif

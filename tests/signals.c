@@ -8,15 +8,6 @@
 #include <unistd.h>
 
 #include "core_util.h"
-#include "san.h"
-
-/* TSan keeps signals back until the thread makes a call that it knows, which one that sleeps in the runtime does not. */
-static void need_signals(void)
-{
-#ifdef WF_TSAN
-	SKIP("TSan keeps signals back");
-#endif
-}
 
 static struct weft_chan *new_chan(size_t capacity)
 {
@@ -43,7 +34,6 @@ static void (*handler_of(int number))(int)
 
 CO_TEST(a_signal_arrives_as_a_value)
 {
-	need_signals();
 	struct weft_chan *ch = new_chan(1);
 	CHECK_RESULT(weft_signal_notify(ch, SIGUSR1), 0);
 	CHECK_RESULT(weft_signal_notify(ch, SIGTERM), 0);
@@ -62,7 +52,6 @@ CO_TEST(a_signal_arrives_as_a_value)
 
 CO_TEST(all_who_ask_are_told)
 {
-	need_signals();
 	struct weft_chan *a = new_chan(1), *b = new_chan(1);
 	CHECK_RESULT(weft_signal_notify(a, SIGUSR1), 0);
 	CHECK_RESULT(weft_signal_notify(b, SIGUSR1), 0);
@@ -82,7 +71,6 @@ CO_TEST(all_who_ask_are_told)
 /* Sending never waits. */
 CO_TEST(what_finds_no_room_is_dropped)
 {
-	need_signals();
 	struct weft_chan *full = new_chan(1), *other = new_chan(0);
 	int number = -1;
 	CHECK_RESULT(weft_chan_send(full, &number), 0);
@@ -112,7 +100,6 @@ static void handle(int number)
 
 CO_TEST(what_was_there_comes_back)
 {
-	need_signals();
 	struct weft_chan *ch = new_chan(1);
 	signal(SIGUSR1, handle);
 	CHECK_RESULT(weft_signal_notify(ch, SIGUSR1), 0);
@@ -181,7 +168,6 @@ static int wait_for_signal(void *arg)
 
 TEST(a_signal_is_no_deadlock)
 {
-	need_signals();
 	CHECK_RESULT(weft_run(NULL, wait_for_signal, NULL), 0);
 }
 
@@ -243,7 +229,6 @@ static pid_t start_asking(void (*prepare)(void), int *errors)
 
 TEST(sigquit_has_a_dump_written_and_goes_on)
 {
-	need_signals();
 	int errors;
 	pid_t pid = start_asking(use_default, &errors);
 	CHECK(await_dump(errors));
@@ -258,7 +243,6 @@ static void end_then(void) { setenv("WEFT_DUMP_ENDS", "1", 1); }
 
 TEST(or_ends)
 {
-	need_signals();
 	int errors, status;
 	pid_t pid = start_asking(end_then, &errors);
 	CHECK(await_dump(errors));
@@ -277,7 +261,6 @@ static void handle_quit(void) { signal(SIGQUIT, quit_of_its_own); }
 
 TEST(not_over_a_handler_of_the_program)
 {
-	need_signals();
 	int errors, status;
 	pid_t pid = start_asking(handle_quit, &errors);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
@@ -289,7 +272,6 @@ static void switch_off(void) { setenv("WEFT_DUMP_SIGNAL", "off", 1); }
 
 TEST(it_can_be_switched_off)
 {
-	need_signals();
 	int errors, status;
 	pid_t pid = start_asking(switch_off, &errors);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
