@@ -90,8 +90,8 @@ static inline void wf_san_arrive(struct wf_san_fiber *self)
 /* Frames between here and the top were dropped; the stack is about to be used afresh. */
 void wf_san_stack_fresh(struct wf_san_fiber *fiber);
 
-/* A thread of the program's is about to sleep for ns (negative: until it is woken): for how long at a time. TSan keeps a signal back
- * until the thread makes a call that TSan knows, which a system call of the runtime is not. */
+/* A thread of the program's is about to sleep for ns (negative: until it is woken): for how long at a time. TSan keeps a signal
+ * back until the thread makes a call that TSan knows, which a system call of the runtime is not. */
 int64_t wf_san_nap(int64_t ns);
 
 #else
