@@ -66,6 +66,9 @@ function(weft_see_inside target)
 		target_compile_options(${target} PRIVATE "SHELL:-iquote \"${PROJECT_SOURCE_DIR}/${directory}\"")
 	endforeach()
 	target_include_directories(${target} SYSTEM PRIVATE ${WEFT_ATOMIC_OPS_INCLUDE_DIR})
+	if(WEFT_SHIM)
+		target_include_directories(${target} SYSTEM PRIVATE ${PROJECT_SOURCE_DIR}/tests/shim)
+	endif()
 	target_compile_definitions(${target} PRIVATE
 		$<$<OR:$<BOOL:${WEFT_DEBUG}>,$<BOOL:${WEFT_STRESS}>>:WEFT_DEBUG>
 		$<$<BOOL:${WEFT_STRESS}>:WEFT_STRESS>

@@ -1,7 +1,6 @@
 /* os.h, the part that is Linux: futex, membarrier, guards. */
 #include "os.h"
 #include "os_net.h"
-#include "os_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +26,9 @@
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* Linux 5.3; one number on all architectures */
 #endif
 
 /* ---- fences -------------------------------------------------------------------------------------------------------- */
@@ -119,18 +121,6 @@ WF_NOINLINE ssize_t wf_os_sendfile_loudly(int out, int in, int64_t offset, size_
 {
 	off_t from = offset;
 	WF_RETRY(sendfile(out, in, &from, n));
-}
-
-/* ---- children ------------------------------------------------------------------------------------------------------- */
-
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434 /* Linux 5.3; one number on all architectures */
-#endif
-
-WF_NOINLINE int wf_os_child_fd(int pid)
-{
-	long fd = syscall(SYS_pidfd_open, pid, 0);
-	return fd < 0 ? -errno : (int)fd;
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------------- */

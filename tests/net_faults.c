@@ -8,11 +8,9 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "net_util.h"
-#include "netpoll.h"
 
 /* The errors of the next calls, 0: none, it succeeds. Ends with the array. */
 struct script {
@@ -22,7 +20,7 @@ struct script {
 };
 
 static struct script accepts, controls;
-static wf_u32 connects_interrupted, no_pwait2, no_epoll, no_eventfd, no_timerfd, timerfds;
+static wf_u32 connects_interrupted, no_epoll, no_eventfd;
 
 static int next_error(struct script *script)
 {
@@ -68,13 +66,6 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 	return error ? fail(error) : (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
 }
 
-int epoll_pwait2(int epoll, struct epoll_event *events, int n, const struct timespec *timeout, const sigset_t *mask)
-{
-	if (wf_u32_load(&no_pwait2))
-		return fail(ENOSYS);
-	return (int)syscall(SYS_epoll_pwait2, epoll, events, n, timeout, mask, sizeof(long));
-}
-
 int epoll_create1(int flags)
 {
 	return wf_u32_load(&no_epoll) ? fail(EMFILE) : (int)syscall(SYS_epoll_create1, flags);
@@ -83,12 +74,6 @@ int epoll_create1(int flags)
 int eventfd(unsigned value, int flags)
 {
 	return wf_u32_load(&no_eventfd) ? fail(ENFILE) : (int)syscall(SYS_eventfd2, value, flags);
-}
-
-int timerfd_create(int clock, int flags)
-{
-	wf_u32_add(&timerfds, 1);
-	return wf_u32_load(&no_timerfd) ? fail(ENOMEM) : (int)syscall(SYS_timerfd_create, clock, flags);
 }
 
 /* ---- accept -------------------------------------------------------------------------------------------------------- */
@@ -157,8 +142,12 @@ CO_TEST(others_without_room_in_the_poller)
 	CHECK_RESULT(weft_listen("unix:/tmp/weft-test-nospace", 0), -ENOSPC);
 	CHECK_EQ(access("/tmp/weft-test-nospace", F_OK), -1);
 	CHECK_EQ(pipe(fds), 0);
+	int registered = count_registered();
 	set_script(&controls, errors, 1);
 	CHECK_RESULT(weft_adopt(fds[0]), -ENOSPC);
+	set_script(&controls, errors, 1);
+	CHECK_RESULT(weft_adopt(fds[1]), -ENOSPC);
+	CHECK_EQ(count_registered(), registered);
 	CHECK_EQ(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
 	set_script(&controls, errors, 1);
 	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ, WEFT_NEVER), -ENOSPC);
@@ -206,51 +195,5 @@ TEST(runtime_without_a_poller)
 	wf_u32_store(&no_eventfd, 1);
 	CHECK_RESULT(weft_run(NULL, return_7, NULL), -ENFILE);
 	wf_u32_store(&no_eventfd, 0);
-	wf_u32_store(&no_pwait2, 1);
-	wf_u32_store(&no_timerfd, 1);
-	CHECK_RESULT(weft_run(NULL, return_7, NULL), -ENOMEM);
-	wf_u32_store(&no_timerfd, 0);
 	CHECK_EQ(weft_run(NULL, return_7, NULL), 7);
-}
-
-/* Kernels before 5.11: a timerfd ends waits of less than a millisecond. */
-TEST(poller_without_precise_timeouts)
-{
-	static const int64_t timeouts[] = { 1, 1000, 50000, 300000, 999999, 1000000, 1000001, 2500000 };
-	wf_u32_store(&no_pwait2, 1);
-	CHECK_RESULT(wf_netpoll_start(), 0);
-	CHECK_EQ(wf_u32_load(&timerfds), 1);
-	for (int round = 0; round < 2; round++)
-		for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++) {
-			int64_t start = weft_now();
-			CHECK_EQ(wf_netpoll_wait(NULL, timeouts[i]), 0);
-			CHECK_GE(weft_now(), start + timeouts[i]);
-		}
-	wf_netpoll_break();
-	CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
-	wf_netpoll_stop();
-}
-
-static int exchange(void *arg)
-{
-	int fds[2];
-	char c;
-	struct call reader;
-	(void)arg;
-	tcp_pair(fds);
-	for (int i = 0; i < 100; i++) {
-		start_read(&reader, fds[0], &c, 1);
-		CHECK_RESULT(weft_sleep(WEFT_US(i)), 0);
-		CHECK_EQ(weft_write(fds[1], "x", 1), 1);
-		CHECK_EQ(finish(&reader), 1);
-	}
-	close_pair(fds);
-	return 0;
-}
-
-TEST(runtime_without_precise_timeouts)
-{
-	wf_u32_store(&no_pwait2, 1);
-	CHECK_RESULT(weft_run(NULL, exchange, NULL), 0);
-	CHECK_EQ(wf_u32_load(&timerfds), 1);
 }
