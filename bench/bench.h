@@ -37,12 +37,32 @@ static inline long bench_arg(char **argv, int i, long fallback)
 	return atol(argv[i]);
 }
 
-/* splitmix64's finaliser: the same pseudo-random sizes in every language. */
+/* splitmix64: the same pseudo-random sizes in every language. */
 static inline uint64_t bench_hash(uint64_t x)
 {
+	x += UINT64_C(0x9e3779b97f4a7c15);
 	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
 	return x ^ x >> 31;
+}
+
+static inline int bench_compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Prints NAME_p50, NAME_p99 and NAME_max of n times, in us; sorts them. */
+static inline void bench_points(const char *name, int64_t *ns, long n)
+{
+	static const struct { const char *name; int at; } points[] = { { "p50", 50 }, { "p99", 99 }, { "max", 100 } };
+	qsort(ns, (size_t)n, sizeof *ns, bench_compare);
+	for (int i = 0; i < 3; i++) {
+		char full[96];
+		long at = n * points[i].at / 100;
+		snprintf(full, sizeof full, "%s_%s", name, points[i].name);
+		bench_out(full, (double)ns[at < n ? at : n - 1] / 1e3, "us");
+	}
 }
 
 /* A field of /proc/self/status in bytes. */

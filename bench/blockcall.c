@@ -111,23 +111,11 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-static int compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
 static void report(const char *what, const char *way)
 {
-	static const struct { const char *name; int at; } points[] = { { "p50", 50 }, { "p99", 99 }, { "max", 100 } };
-	long n = ticks - SKIPPED;
-	qsort(late + SKIPPED, (size_t)n, sizeof late[0], compare);
-	for (int i = 0; i < 3; i++) {
-		char name[64];
-		long at = n * points[i].at / 100;
-		snprintf(name, sizeof name, "tick_%s_%s_%s", what, way, points[i].name);
-		bench_out(name, (double)late[SKIPPED + (at < n ? at : n - 1)] / 1e3, "us");
-	}
+	char name[64];
+	snprintf(name, sizeof name, "tick_%s_%s", what, way);
+	bench_points(name, late + SKIPPED, ticks - SKIPPED);
 }
 
 static void run_beside(const char *what, weft_fn *what_fn, const char *way, weft_fn *way_fn, long callers)

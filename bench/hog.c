@@ -106,30 +106,16 @@ static int tick(void *arg)
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return x < y ? -1 : x > y;
-}
-
-static void print(const char *what, long hogs, long blocks, const char *kind, int64_t ns)
-{
-	char name[80];
-	snprintf(name, sizeof name, "tick_hogs%ld_blocked%ld%s_%s", hogs, blocks, kind, what);
-	bench_out(name, (double)ns / 1e3, "us");
-}
-
+/* "tick" when nobody disturbs, "hog" beside loops, "blockcall" beside nothing but calls that block. */
 static void report(long hogs, long blocks, const char *kind)
 {
-	static const struct { const char *name; int at; } points[] = { { "p50", 50 }, { "p99", 99 }, { "max", 100 } };
-	int n = TICKS - SKIPPED;
-	qsort(late, SKIPPED, sizeof late[0], compare);
-	print("first", hogs, blocks, kind, late[SKIPPED - 1]);
-	qsort(late + SKIPPED, (size_t)n, sizeof late[0], compare);
-	for (int i = 0; i < 3; i++) {
-		int at = n * points[i].at / 100;
-		print(points[i].name, hogs, blocks, kind, late[SKIPPED + (at < n ? at : n - 1)]);
-	}
+	char name[32], first[64];
+	snprintf(name, sizeof name, "%s%s", hogs ? "hog" : blocks ? "blockcall" : "tick",
+		hogs || blocks ? kind : "");
+	snprintf(first, sizeof first, "%s_first", name);
+	qsort(late, SKIPPED, sizeof late[0], bench_compare);
+	bench_out(first, (double)late[SKIPPED - 1] / 1e3, "us");
+	bench_points(name, late + SKIPPED, TICKS - SKIPPED);
 }
 
 static int body(void *arg)

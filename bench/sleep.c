@@ -1,13 +1,8 @@
-/* sleep [US [COUNT]]: one coroutine sleeps in an idle process; how long it slept, median and 99th percentile in us. */
+/* sleep [US [COUNT]]: one coroutine sleeps in an idle process; how long it slept: median, 99th percentile and
+ * maximum, in us. */
 #include "bench.h"
 
 static long us, count;
-
-static int compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return x < y ? -1 : x > y;
-}
 
 static int body(void *arg)
 {
@@ -19,11 +14,8 @@ static int body(void *arg)
 		weft_sleep(WEFT_US(us));
 		slept[i] = weft_now() - start;
 	}
-	qsort(slept, (size_t)count, sizeof *slept, compare);
-	snprintf(name, sizeof name, "sleep_%ldus_p50", us);
-	bench_out(name, (double)slept[count / 2] / 1e3, "us");
-	snprintf(name, sizeof name, "sleep_%ldus_p99", us);
-	bench_out(name, (double)slept[count * 99 / 100] / 1e3, "us");
+	snprintf(name, sizeof name, "sleep_%ldus", us);
+	bench_points(name, slept, count);
 	free(slept);
 	return 0;
 }

@@ -1,167 +1,238 @@
 #!/bin/sh
-# Measures weft side by side with its peers: in one run, in turn, on the same CPUs; prints medians, spreads and ratios.
+# Measures weft side by side with its peers: in one run, in turn, on the same CPUs; prints medians, spreads and ratios. What each
+# benchmark is, and how to read the tables: docs/benchmarks.md.
 #
-# Usage: sh scripts/bench.sh [micro|hog|echo|hogs|http|all]
-#   ROUNDS=5        how often each is run
-#   SECONDS_EACH=3  how long a server is under load each time
-#   PEERS=DIR       folder with the peers' programs (gomicro, cmicro, goecho, goecho_hogs, gohttp, epoll_echo, epoll_http) and the
-#                   load generator echoload; what is not there is skipped, and named
-#   hog: lateness of a 1 ms tick beside four loops, on two processors; hogs: an echo server with two loops in its process
-# Servers run on CPU 0 with one processor, the load on CPU 1. Figures of a shared machine are worth their ratios only.
+# Usage: sh scripts/bench.sh [WHAT]...
+#   micro     switch, yield, spawn, fib, skynet, channels, select, ring, locks (bench/micro.txt), with one processor and two
+#   waits     a million that wait, a hundred thousand that went deep before, timers
+#   memory    memory against coroutines
+#   hog       lateness of a tick beside loops, and beside calls that block
+#   echo      an echo server, closed loop: 1, 64 and 1,000 connections, pipelined, with two processors, churn
+#   http      "Hello, World!": 64 and 1,000 connections, pipelined by 16, with two processors, churn; and under wrk
+#   open      echo and http at a fixed rate, latency from when each request was due
+#   hogs      an echo server with two loops in its process
+#   ladder    echo from 1 to 10,000 connections; the knee
+#   idle      memory of idle connections
+#   all       all of these, in a quarter of an hour
+# Environment:
+#   ROUNDS=3          how often each is run
+#   SECONDS_EACH=1.5  how long a server is measured each time
+#   RATE=20000        requests a second for open
+#   RESULTS=DIR       for raw.txt (every figure) and plots; build/results unless set
+# Peers are built from bench/peers as far as the machine has what they need; the others are named. Nothing is installed for them
+# (scripts/setup.sh peers does). Figures of a shared machine are worth their ratios only.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-what=${1:-all}
-rounds=${ROUNDS:-5}
-seconds=${SECONDS_EACH:-3}
-peers=${PEERS:-$root/build/peers}
+rounds=${ROUNDS:-3}
+seconds=${SECONDS_EACH:-1.5}
+rate=${RATE:-20000}
 build=${WEFT_BUILD_DIR:-$root/build/bench}
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT INT TERM
+peers=${PEERS:-$root/build/peers}
+results=${RESULTS:-$root/build/results}
+parts="micro waits memory hog echo http open hogs ladder idle"
+servers="weft epoll nginx go uv threads tokio"
 
-sh "$root/scripts/setup.sh" build
-cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DWEFT_TESTS=OFF >/dev/null
-cmake --build "$build" -j 2 >/dev/null
+work=$(mktemp -d)
+out=$work/out
+pid=
+trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
 
-have() {
-	[ -x "$peers/$1" ] && return 0
-	echo "skipped: $1 is not in $peers" >&2
-	return 1
-}
+. "$root/bench/lib.sh"
 
-# Reads lines "WHO NAME VALUE UNIT"; for each name, everybody's median and spread, and the others' ratio to weft (bigger: weft is
-# better, for costs).
-table() {
-	sort -k2,2 -k1,1 -k3,3g "$1" | awk '
-	function finish(  m) {
-		if (!n) return
-		m = n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-		text[who] = sprintf("%s %.4g (%.4g..%.4g)", who, m, v[1], v[n])
-		median[who] = m
-		order[++k] = who
-		n = 0
-	}
-	function line(  i, s) {
-		if (!k) return
-		s = sprintf("%-28s %-6s", name, unit)
-		for (i = 1; i <= k; i++) {
-			s = s "  " text[order[i]]
-			if (order[i] != "weft" && ("weft" in median) && median["weft"] > 0)
-				s = s sprintf(" = %.2fx", median[order[i]] / median["weft"])
-		}
-		print s
-		k = 0
-		delete median
-	}
-	{
-		if ($2 != name || $1 != who) finish()
-		if ($2 != name) line()
-		who = $1; name = $2; unit = $4; v[++n] = $3
-	}
-	END { finish(); line() }'
-}
-
-as() {
-	sed "s/^/$1 /" >>"$out"
+build_all() {
+	sh "$root/scripts/setup.sh" build
+	cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DWEFT_TESTS=OFF >/dev/null
+	cmake --build "$build" -j 2 >/dev/null
+	make -s -C "$root/bench/peers" B="$peers"
+	mkdir -p "$results"
 }
 
 micro() {
-	: >"$out"
-	for round in $(seq "$rounds"); do
-		for procs in 1 2; do
-			WEFT_MAXPROCS=$procs
-			export WEFT_MAXPROCS
-			for bench in "yield 2" "yield 1000 20000" "spawn 3000000 1000" "spawn 3000000 1" "fib 25" \
-				"skynet" "chain" "powser" "mutex" "mutex_contended" "cond_pingpong" "chan_pingpong" \
-				"chan_spsc" "chan_mpmc" "ring" "select" \
-				"select 6000000 128" "handlers 200 4000 8" "sleep 50"; do
-				# shellcheck disable=SC2086 -- the words are name and arguments
-				"$build"/bench/$bench 2>/dev/null | sed 's/^spawn1000\./spawn./' | as weft
-			done
-			have gomicro 2>/dev/null || continue
-			for bench in yield2 yield1000 spawn fib_wg skynet mutex mutex_cont pingpong \
-				chan_spsc chan_mpmc ring select select_buf; do
-				"$peers/gomicro" -procs $procs $bench 2>/dev/null | as go
-			done
-		done
-	done
-	unset WEFT_MAXPROCS
-	have gomicro || true
-	echo "== micro: $rounds rounds, one and two processors (.p1 .p2)"
-	table "$out"
+	say_absent micro go threads boost tokio loom
+	run_micro_list "$root/bench/micro.txt" "$rounds"
 }
 
-# Lateness of a tick beside four hogs; peers know one kind of hog, and do not tell the first gap.
+# A third of the rounds: each takes half a minute.
+waits() {
+	say_absent micro go tokio loom
+	printf '%s\n' "parked 1000000 -" "parked 100000,1 -" "timers 10000 -" "timers 100000 -" >"$work/list"
+	run_micro_list "$work/list" $(((rounds + 2) / 3))
+}
+
+memory() {
+	say_absent micro go tokio loom
+	for count in 1000 10000 100000 1000000; do
+		echo "parked $count - 1" >"$work/list"
+		run_micro_list "$work/list" 1
+		awk -v n="$count" '$2 == "parked.rss.p1" { print $1, "parked" n ".MiB", $3 * n / 1048576, "MiB" }' "$out" \
+			>>"$work/sums"
+		: >"$out"
+	done
+	cp "$work/sums" "$out"
+	sed 's/parked\([0-9]*\)\.MiB/\1/' "$out" >"$results/memory.txt"
+}
+
 hog() {
-	: >"$out"
+	say_absent micro go threads
 	for round in $(seq "$rounds"); do
-		for kind in 0 1 2; do
-			WEFT_MAXPROCS=2 "$build/bench/hog" 4 0 $kind | sed 's/^tick_hogs4_blocked0/hog/' | as weft
+		for sizes in 0 4 4,0,1 4,0,2 0,64; do
+			run_micro weft 2 hog "$sizes"
+			case $sizes in
+			*,*,*) continue ;;
+			esac
+			! have go_micro || run_micro go 2 hog "$sizes"
+			! have threads_micro || [ "$sizes" = 0,64 ] || run_micro threads 2 hog "$sizes"
 		done
-		! have gomicro 2>/dev/null || "$peers/gomicro" -procs 2 hog 2>/dev/null | sed -n 's/^hog\.late\./hog_/p' | as go
-		! have cmicro 2>/dev/null || taskset -c 0,1 "$peers/cmicro" hog 2>/dev/null |
-			sed -n 's/^hog\.late\.\(.*\)\.c2/hog_\1.p2/p' | as pthreads
 	done
-	have gomicro || true
-	have cmicro || true
-	echo "== hog: $rounds rounds; a tick every ms beside four loops (empty, _calls, _weft), two processors"
-	table "$out"
 }
 
-# serve WHO CONNECTIONS LOAD-OPTION COMMAND...: one server under load, on CPU 0.
-serve() {
-	who=$1 connections=$2 option=$3
-	shift 3
-	WEFT_MAXPROCS=1 taskset -c 0 "$@" >/dev/null 2>&1 &
-	pid=$!
-	sleep 0.3
-	# shellcheck disable=SC2086 -- no option is no word
-	result=$(taskset -c 1 "$peers/echoload" -q -c "$connections" $option -d "$seconds" --pid "$pid" "$port") ||
-		echo "load on $who failed" >&2
-	kill "$pid" && wait "$pid" 2>/dev/null || true
-	for key in rps srv_cpu_per_1M p50_us p99_us; do
-		value=$(printf '%s\n' "$result" | tr ' ' '\n' | sed -n "s/^$key=//p")
-		[ -z "$value" ] || echo "${key}_c$connections $value -" | as "$who"
+echo_servers() {
+	say_absent echo epoll go uv threads tokio
+	for round in $(seq "$rounds"); do
+		measure echo1 echo 1 "$servers" -c 1
+		measure echo64 echo 1 "$servers" -c 64
+		measure echo1000 echo 1 "$servers" -c 1000
+		measure echo64x16 echo 1 "$servers" -c 64 -p 16
+		measure echo64.p2 echo 2 "$servers" -c 64
+		measure echo_churn echo 1 "$servers" -c 16 --churn
 	done
-	port=$((port + 1))
+}
+
+http_servers() {
+	say_absent http epoll go
+	command -v nginx >/dev/null || echo "skipped: nginx: not installed"
+	for round in $(seq "$rounds"); do
+		measure http64 http 1 "$servers" -c 64
+		measure http1000 http 1 "$servers" -c 1000
+		measure http64x16 http 1 "$servers" -c 64 -p 16
+		measure http64.p2 http 2 "$servers" -c 64
+		measure http_churn http 1 "$servers" -c 16 --churn
+		measure_by_wrk
+	done
+}
+
+measure_by_wrk() {
+	command -v wrk >/dev/null || { echo "skipped: wrk: not installed"; return 0; }
+	for one in weft epoll nginx go; do
+		start_server "$one" http 1 || continue
+		before=$(cpu_ticks)
+		taskset -c "$load_cpu" wrk -t 1 -c 64 -d "$(echo "$seconds" | awk '{ print int($1 + 0.999) }')s" --latency \
+			"http://127.0.0.1:$port/" >"$work/wrk"
+		awk -v ticks="$(($(cpu_ticks) - before))" -v hz="$(getconf CLK_TCK)" '
+			function us(t) { return t ~ /us$/ ? t + 0 : t ~ /ms$/ ? t * 1e3 : t * 1e6 }
+			$1 == "50%" || $1 == "99%" { print "wrk64.p" $1 + 0, us($2), "us" }
+			$2 == "requests" { n = $1 }
+			$1 == "Requests/sec:" { print "wrk64.rps", $2, "1/s" }
+			END { print "wrk64.cpu", ticks / hz / n * 1e6, "us" }' "$work/wrk" | as "$one"
+		stop_server
+	done
+}
+
+cpu_ticks() { sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }'; }
+
+open_loop() {
+	say_absent echo epoll go uv threads tokio
+	for round in $(seq "$rounds"); do
+		measure "open_echo" echo 1 "$servers" -c 100 -r "$rate"
+		measure "open_http" http 1 "$servers" -c 100 -r "$rate"
+	done
 }
 
 hogs() {
-	have echoload || return 0
-	[ -x "$peers/goecho_hogs" ] || ! command -v go >/dev/null ||
-		go build -o "$peers/goecho_hogs" "$root/bench/peers/echo_hogs.go"
-	: >"$out"
-	port=$((20000 + $$ % 10000))
+	say_absent echo go
 	for round in $(seq "$rounds"); do
-		serve weft 64 "" "$build/bench/echo_hogs" "127.0.0.1:$port" 2
-		! have goecho_hogs 2>/dev/null || serve go 64 "" "$peers/goecho_hogs" "$port" 1 2
-	done
-	have goecho_hogs || true
-	echo "== hogs: $rounds rounds of ${seconds} s; echo at 64 connections with two loops in the process; latency in us"
-	table "$out"
-}
-
-servers() {
-	kind=$1 option=$2
-	have echoload || return 0
-	: >"$out"
-	port=$((20000 + $$ % 10000))
-	for round in $(seq "$rounds"); do
-		for connections in 64 1000; do
-			serve weft $connections "$option" "$build/examples/$kind" --listen "127.0.0.1:$port"
-			! have "epoll_$kind" 2>/dev/null || serve epoll $connections "$option" "$peers/epoll_$kind" "$port"
-			! have "go$kind" 2>/dev/null || serve go $connections "$option" "$peers/go$kind" "$port" 1
+		for one in weft go; do
+			case $one in
+			weft) set -- "$build/bench/echo_hogs" "127.0.0.1:$next_port" 2 ;;
+			go) set -- "$peers/go_echo" "$next_port" 1 2 ;;
+			esac
+			[ -x "$1" ] || continue
+			start_command 1 "$@" || continue
+			load 1 -c 64 | rows hogs64 | grep -v "\.cpu " | as "$one"
+			stop_server
 		done
 	done
-	echo "== $kind: $rounds rounds of ${seconds} s; CPU seconds of the server per million requests, latency in us"
-	table "$out"
 }
 
-case $what in
-micro) micro ;;
-hog) hog ;;
-hogs) hogs ;;
-echo) servers echo "" ;;
-http) servers http --http ;;
-all) micro; hog; servers echo ""; hogs; servers http --http ;;
-*) echo "usage: bench.sh [micro|hog|echo|hogs|http|all]" >&2; exit 2 ;;
+ladder() {
+	say_absent echo epoll go
+	: >"$results/ladder.txt"
+	for round in $(seq $(((rounds + 2) / 3))); do
+		for one in weft epoll go; do
+			start_server "$one" echo 1 || continue
+			for count in 1 4 16 64 256 1024 4096 10000; do
+				load 1 -c "$count" | rows "" | awk -v who="$one" -v count="$count" '
+					{ line = line " " $2 }
+					END { if (NR) print who, count line }' >>"$results/ladder.txt"
+			done
+			stop_server
+		done
+	done
+	awk -f "$root/bench/ladder.awk" "$results/ladder.txt"
+}
+
+idle() {
+	say_absent echo epoll go uv tokio
+	for one in weft epoll go uv tokio; do
+		for touch in "" --touch; do
+			start_server "$one" echo 1 || continue
+			# shellcheck disable=SC2086 -- nothing is no word
+			load 1 -c 0 --idle 10000 $touch | awk -v name="idle${touch:+_used}" '
+				{ for (i = 1; i <= NF; i++) { split($i, part, "="); v[part[1]] = part[2] } }
+				END {
+					print name ".rss", v["rss_each"], "bytes"
+					print name ".open", v["open_us_each"], "us"
+					print name ".cpu", v["srv_cpu_us_each"], "us"
+				}' | as "$one"
+			stop_server
+		done
+	done
+	for sizes in 9000 9000,100; do
+		run_micro weft 1 idle "$sizes"
+	done
+}
+
+plot() {
+	command -v python3 >/dev/null || { echo "skipped: plots: no python3"; return 0; }
+	[ ! -s "$results/ladder.txt" ] || python3 "$root/bench/plot.py" ladder "$results/ladder.txt" "$results"
+	[ ! -s "$results/memory.txt" ] || python3 "$root/bench/plot.py" memory "$results/memory.txt" "$results"
+}
+
+run() {
+	: >"$out"
+	case $1 in
+	micro) title "micro: ns, .p1 with one processor, .p2 with two"; micro ;;
+	waits) title "waits: a million parked, a hundred thousand parked after 6 KB of stack, timers"; waits ;;
+	memory) title "memory: resident MiB against parked coroutines"; memory ;;
+	hog) title "hog: how late a tick of 1 ms is, two processors; beside 4 loops, 64 calls that block"; hog ;;
+	echo) title "echo: 64 bytes; cpu is the server's, per request"; echo_servers ;;
+	http) title "http: cpu is the server's, per request"; http_servers ;;
+	open) title "open loop: $rate requests/s over 100 connections, latency from when each was due"; open_loop ;;
+	hogs) title "hogs: echo at 64 connections with two loops in the process"; hogs ;;
+	ladder) title "ladder: echo, one processor; medians"; ladder; return 0 ;;
+	idle) title "idle: 10,000 connections to an echo server; then 9,000 within a process, and 100 messages a second"; idle ;;
+	esac
+	table
+	sed "s/^/$1 /" "$out" >>"$results/raw.txt"
+}
+
+case ${1:-all} in
+all) set -- $parts ;;
 esac
+for what; do
+	case " $parts " in
+	*" $what "*) ;;
+	*) sed -n 's/^# \{0,1\}//; /^Usage/,/^Environment/p' "$0" >&2; exit 2 ;;
+	esac
+done
+
+build_all
+: >"$results/raw.txt"
+printf '%s, %s CPUs, load %s; %s rounds, %s s\n' "$(uname -srm)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" "$rounds" "$seconds"
+echo 'A cell: median, half the range in per cent, how many times better weft is ("1.50x").'
+for what; do
+	run "$what"
+done
+title "plots and raw.txt are in $results"
+plot

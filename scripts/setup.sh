@@ -6,6 +6,7 @@
 #   test    run the tests
 #   demo    run scripts/demo.sh
 #   ci      run .ci/run
+#   peers   compare with more in scripts/bench.sh: what of it is in Debian
 set -eu
 
 missing=
@@ -68,11 +69,22 @@ need_for_ci() {
 	need valgrind valgrind
 }
 
+need_for_peers() {
+	need_for_build
+	need g++ g++
+	need go golang-go
+	need_header uv.h libuv1-dev
+	[ -e /usr/include/boost/fiber/all.hpp ] || add libboost-fiber-dev
+	need nginx nginx-light
+	need wrk wrk
+	need python3 python3
+}
+
 for wanted; do
 	case $wanted in
-	build | test | demo | ci) "need_for_$wanted" ;;
+	build | test | demo | ci | peers) "need_for_$wanted" ;;
 	*)
-		echo "setup: no such need: $wanted (build, test, demo, ci)" >&2
+		echo "setup: no such need: $wanted (build, test, demo, ci, peers)" >&2
 		exit 2
 		;;
 	esac
