@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weft/errno.h>
+
+#include "deadline.h"
 #include "tls.h"
 
 struct http_conn *http_conn_new(struct http_server *server, int fd)
@@ -40,15 +43,6 @@ static ssize_t transport_read_now(struct http_conn *c, void *p, size_t n)
 
 /* ---- sending ------------------------------------------------------------------------------------------------------- */
 
-static void set_deadline(weft_time *by, int fd, unsigned dir, int64_t ns)
-{
-	weft_time now = weft_now(), soonest = now + ns, latest = soonest + ns / 16;
-	if (*by >= soonest && *by <= latest)
-		return;
-	*by = latest;
-	weft_set_deadline(fd, dir, latest);
-}
-
 int64_t http_least(const struct http_config *config, int64_t ns)
 {
 	double least = (double)config->min_rate * (double)ns * 1e-9;
@@ -63,13 +57,13 @@ static bool was_sent(struct http_conn *c, int64_t n, int64_t of)
 	if (n <= 0 || (n < of && n < http_least(config, config->write_ns)))
 		c->broken = true;
 	else
-		set_deadline(&c->write_by, c->fd, WEFT_WRITE, config->write_ns);
+		http_deadline(&c->write_by, c->fd, WEFT_WRITE, config->write_ns);
 	return !c->broken;
 }
 
 static bool send_all(struct http_conn *c, const char *p, size_t n)
 {
-	set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+	http_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 	while (n > 0 && !c->broken) {
 		ssize_t done = transport_write(c, p, n);
 		if (done == (ssize_t)n)
@@ -80,6 +74,11 @@ static bool send_all(struct http_conn *c, const char *p, size_t n)
 		}
 	}
 	return !c->broken;
+}
+
+bool http_pass(struct http_conn *c, const char *p, size_t n)
+{
+	return send_all(c, p, n);
 }
 
 bool http_flush(struct http_conn *c)
@@ -95,7 +94,7 @@ bool http_send(struct http_conn *c, const void *data, size_t n)
 	struct iovec both[2] = { { c->buf + c->end, c->out - c->end }, { (void *)(uintptr_t)data, n } };
 	if (c->broken || both[0].iov_len == 0 || n == 0 || c->tls != NULL)
 		return http_flush(c) && send_all(c, data, n);
-	set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+	http_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 	ssize_t done = weft_writev(c->fd, both, 2);
 	if (!was_sent(c, done, (int64_t)(both[0].iov_len + n)))
 		return false;
@@ -128,7 +127,7 @@ bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n)
 	if (c->tls != NULL)
 		return send_file_by_hand(c, file, offset, n);
 	while (n > 0) {
-		set_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+		http_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
 		int64_t done = weft_sendfile(c->fd, file, offset, (size_t)n);
 		if (!was_sent(c, done, n))
 			return false;
@@ -152,7 +151,7 @@ void http_read_within(struct http_conn *c, int64_t ns, bool exactly)
 	if (exactly)
 		read_by(c, ns);
 	else
-		set_deadline(&c->read_by, c->fd, WEFT_READ, ns);
+		http_deadline(&c->read_by, c->fd, WEFT_READ, ns);
 }
 
 /* Makes room behind the input: the head of the present request moves to the front, and everything that belongs to it. */
@@ -257,6 +256,30 @@ static bool next_request(struct http_conn *c)
 	c->in += (uint32_t)n;
 	c->keep = c->head.keep_alive;
 	return true;
+}
+
+/* Waits for something to read, whatever deadline is set. */
+static int await_input(struct http_conn *c)
+{
+	int r;
+	do {
+		c->read_by = WEFT_NEVER;
+		weft_set_deadline(c->fd, WEFT_READ, WEFT_NEVER);
+		r = c->tls == NULL ? weft_wait_fd(c->fd, WEFT_READ, WEFT_NEVER) : http_tls_await_end(c->tls);
+	} while (r == -ETIMEDOUT); /* the server ends and knocked */
+	return r;
+}
+
+bool http_await_end(struct http_conn *c)
+{
+	char byte;
+	if (c->in < c->end)
+		return false;
+	int r = await_input(c);
+	if (r < 0 || c->tls != NULL)
+		return r < 0 ? r != -ECANCELED : r == 1;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
 /* ---- a connection -------------------------------------------------------------------------------------------------- */

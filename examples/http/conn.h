@@ -10,6 +10,7 @@
  *   body.c       request bodies
  *   reply.c      responses, date.c dates
  *   route.c      which handler answers, and the built-in ones
+ *   proxy.c      requests for other servers (proxy.h); forward.c what they and the client are told, client.c and pool.c connections
  *   static.c     files, condition.c which part of one is wanted, and whether at all
  *
  * A connection is one coroutine that reads from top to bottom. Only conn.c touches its socket.
@@ -58,6 +59,13 @@ struct http_config {
 	int64_t min_rate;   /* bytes per second, over body_ns and write_ns as a whole */
 	int64_t linger_ns;  /* for the client to read the last response */
 	int64_t drain_ns;   /* for requests in progress at the end */
+
+	/* the proxy */
+	struct http_listens proxies; /* "PREFIX=URL,..." */
+	int64_t proxy_connect_ns;
+	int64_t proxy_ns;      /* without a byte from a server above, or taken by it */
+	int64_t proxy_idle;    /* connections to one that wait for their next request */
+	int64_t proxy_idle_ns; /* and how long */
 };
 
 struct http_server {
@@ -117,6 +125,12 @@ int64_t http_least(const struct http_config *config, int64_t ns);
 /* Sends what is gathered, and then n bytes of data. False: the connection is broken. */
 bool http_send(struct http_conn *c, const void *data, size_t n);
 bool http_flush(struct http_conn *c); /* without data; also for handlers, before they wait */
+
+/* Sends what is not in the buffer, while nothing is gathered there: somebody else may be reading a body into it. */
+bool http_pass(struct http_conn *c, const char *p, size_t n);
+
+/* Waits for the client to close its side, or to be gone: true. False: it has sent something, or the caller was cancelled. */
+bool http_await_end(struct http_conn *c);
 
 /* The same with n bytes of a file, from offset on. */
 bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n);

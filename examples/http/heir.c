@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weft/errno.h>
+
 #include "listen.h"
 
 extern char **environ;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <weft/errno.h>
+
 /* ---- opening ------------------------------------------------------------------------------------------------------- */
 
 static void add(struct http_listeners *l, const char *addr, bool tls)

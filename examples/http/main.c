@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "listen.h"
+#include "proxy.h"
 #include "tls.h"
 
 enum { REFUSED_AT_MOST = 256 }; /* connections above the limit that are told so; more are just closed */
@@ -162,6 +163,8 @@ static int start_serving(void)
 {
 	struct weft_attr attr = WEFT_ATTR_INIT;
 	int r = http_date_start();
+	if (r == 0)
+		r = http_proxy_run(server.config);
 	attr.name = "outlive";
 	attr.daemon = true;
 	if (r == 0)
@@ -225,6 +228,8 @@ int main(int argc, char **argv)
 	http_inherit(argv);
 	raise_descriptors();
 	http_route_start();
+	if (!http_proxy_start(server.config))
+		return 2;
 	if (server.config->tls_listens.count > 0 && !http_tls_start(server.config->certificate, server.config->key))
 		return 2;
 	if (server.config->root != NULL) {

@@ -27,6 +27,10 @@ static struct http_config config = {
 	.min_rate = 500,
 	.linger_ns = WEFT_SEC(2),
 	.drain_ns = WEFT_SEC(10),
+	.proxy_connect_ns = WEFT_SEC(5),
+	.proxy_ns = WEFT_SEC(60),
+	.proxy_idle = 64,
+	.proxy_idle_ns = WEFT_SEC(30),
 };
 
 static int64_t max_line = 8192, max_head = 16384, max_fields = HTTP_FIELDS_MAX;
@@ -50,6 +54,11 @@ static const struct option options[] = {
 	{ "min-rate", "BYTES", COUNT, &config.min_rate, 0, 1e9, "per second, over one of these two; 0: a byte will do" },
 	{ "linger", "S", SECONDS, &config.linger_ns, 0.01, 1e6, "for the client to read the last response" },
 	{ "drain", "S", SECONDS, &config.drain_ns, 0, 1e6, "after SIGTERM or SIGINT, for requests in progress" },
+	{ "proxy", "RULE", TEXTS, &config.proxies, 0, 0, "/prefix=http://host:port[,...]: paths below it go there, in turn" },
+	{ "proxy-connect", "S", SECONDS, &config.proxy_connect_ns, 0.01, 1e6, "to connect to one of those, else 504" },
+	{ "proxy-timeout", "S", SECONDS, &config.proxy_ns, 0.01, 1e6, "without a byte from one of those, else 504" },
+	{ "proxy-idle", "N", COUNT, &config.proxy_idle, 0, 1e6, "connections kept to each of those" },
+	{ "proxy-idle-timeout", "S", SECONDS, &config.proxy_idle_ns, 0.01, 1e6, "until one of them is closed" },
 };
 
 enum { OPTIONS = sizeof(options) / sizeof(options[0]) };

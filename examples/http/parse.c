@@ -212,21 +212,37 @@ static bool take_target(struct http_head *h, const char *base)
 	return take_absolute(h, base, p, end);
 }
 
-/* The end of the request line, its version being [p, end). */
-static int take_version(struct http_head *h, const char *base, const char *p, const char *end)
+static int take_number_of_version(struct http_head *h, const char *p, const char *end)
 {
 	if (end - p != 8 || memcmp(p, "HTTP/", 5) != 0 || !http_is_digit(p[5]) || p[6] != '.' || !http_is_digit(p[7]))
 		return -400;
 	if (p[5] != '1')
 		return -505;
 	h->minor = p[7] != '0';
-	return take_target(h, base) ? 0 : -400;
+	return 0;
+}
+
+/* The end of the request line, its version being [p, end). */
+static int take_version(struct http_head *h, const char *base, const char *p, const char *end)
+{
+	int refused = take_number_of_version(h, p, end);
+	return refused != 0 ? refused : take_target(h, base) ? 0 : -400;
+}
+
+static int take_status(struct http_head *h, const char *p, const char *end)
+{
+	if (end - p != 3 || *p < '1' || *p > '5' || !http_is_digit(p[1]) || !http_is_digit(p[2]))
+		return -400;
+	h->status = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
+	return 0;
 }
 
 /* ---- fields -------------------------------------------------------------------------------------------------------- */
 
 static int take_host(struct http_head *h, const char *base, const char *p, const char *end)
 {
+	if (h->status != 0)
+		return 0;
 	if (h->has_host || !is_authority(p, end, false))
 		return -400;
 	h->has_host = true;
@@ -312,16 +328,16 @@ static int take_field(struct http_head *h, const char *base, const char *p, cons
 /* What only the whole head shows. */
 static int check_head(struct http_head *h)
 {
-	if (h->minor > 0 && !h->has_host)
+	h->keep_alive = !h->says_close && (h->minor > 0 || h->says_keep);
+	if (h->minor > 0 && h->status == 0 && !h->has_host)
 		return -400;
 	if (h->has_encoding && (h->minor == 0 || h->has_length || !h->chunked))
 		return -400;
 	if (h->strange_encoding)
 		return -501;
-	h->expects_continue &= h->minor > 0;
-	if (h->expects_other && h->minor > 0)
+	if (h->expects_other && h->minor > 0 && h->status == 0)
 		return -417;
-	h->keep_alive = !h->says_close && (h->minor > 0 || h->says_keep);
+	h->expects_continue &= h->minor > 0;
 	return 0;
 }
 
@@ -329,10 +345,11 @@ static int check_head(struct http_head *h)
 
 /* A head is a sequence of runs of one class of characters, each ended by a byte of another class which decides what comes next. A
  * state is named for the run that is being read; those with no class wait for the line feed behind a carriage return. */
-enum { METHOD, BLANK_END, TARGET, VERSION, LINE_END, NAME, VALUE, VALUE_END, HEAD_END, COMPLETE };
+enum { METHOD, BLANK_END, TARGET, VERSION, STATUS_VERSION, STATUS, REASON, LINE_END, NAME, VALUE, VALUE_END, HEAD_END, COMPLETE };
 
 static const uint8_t run_of[COMPLETE] = {
-	[METHOD] = HTTP_TOKEN, [TARGET] = HTTP_VISIBLE, [VERSION] = HTTP_VISIBLE, [NAME] = HTTP_TOKEN, [VALUE] = HTTP_TEXT,
+	[METHOD] = HTTP_TOKEN, [TARGET] = HTTP_VISIBLE, [VERSION] = HTTP_VISIBLE,
+	[STATUS_VERSION] = HTTP_VISIBLE, [STATUS] = HTTP_VISIBLE, [REASON] = HTTP_TEXT, [NAME] = HTTP_TOKEN, [VALUE] = HTTP_TEXT,
 };
 
 static int end_line_run(struct http_head *h, const char *base, const char *p)
@@ -355,6 +372,16 @@ static int end_line_run(struct http_head *h, const char *base, const char *p)
 	case VERSION:
 		h->state = LINE_END;
 		return *p == '\r' ? take_version(h, base, mark, p) : -400;
+	case STATUS_VERSION:
+		h->state = STATUS;
+		return *p == ' ' ? take_number_of_version(h, mark, p) : -400;
+	case STATUS:
+		h->state = *p == ' ' ? REASON : LINE_END;
+		return *p == ' ' || *p == '\r' ? take_status(h, mark, p) : -400;
+	case REASON:
+		h->reason = span(base, mark, p);
+		h->state = LINE_END;
+		return *p == '\r' ? 0 : -400;
 	default: /* BLANK_END, LINE_END */
 		h->state = h->state == BLANK_END ? METHOD : NAME;
 		return *p == '\n' ? 0 : -400;
@@ -406,4 +433,11 @@ int http_parse_head(struct http_head *h, const char *buf, size_t len, const stru
 		h->mark = h->at;
 	}
 	return h->at;
+}
+
+int http_parse_response(struct http_head *h, const char *buf, size_t len, const struct http_limits *limits)
+{
+	if (h->state == METHOD)
+		h->state = STATUS_VERSION;
+	return http_parse_head(h, buf, len, limits);
 }

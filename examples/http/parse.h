@@ -1,4 +1,4 @@
-/* HTTP/1.1 request heads and chunked bodies, strictly as RFC 9112, RFC 9110 and RFC 3986 have them.
+/* HTTP/1.1 heads and chunked bodies, strictly as RFC 9112, RFC 9110 and RFC 3986 have them.
  *
  * Push parsers: no I/O, no memory of their own, nothing of weft. Both look at every byte once, however the bytes come, and what
  * they say depends on the bytes alone, never on how they were cut. One int tells all:
@@ -61,6 +61,10 @@ struct http_head {
 	struct http_span query;      /* without its question mark */
 	struct http_span authority;  /* who is asked: as the target says, else Host; empty on 1.0 without Host */
 
+	/* the status line, of a response */
+	int status;                  /* 100 to 599; 0: a request */
+	struct http_span reason;
+
 	/* how the message goes on */
 	uint64_t length;             /* of the body, if has_length */
 	bool has_length;
@@ -81,6 +85,9 @@ struct http_head {
 /* Takes a request head from the len bytes at buf, which are all that have come of it: each call passes the former bytes again,
  * perhaps moved, and new ones behind. The result is the length of the head. Refuses with 400, 413, 414, 417, 431, 501 or 505. */
 int http_parse_head(struct http_head *head, const char *buf, size_t len, const struct http_limits *limits);
+
+/* The same for the head of a response; a refusal is any negative number. The body that follows depends on the request as well. */
+int http_parse_response(struct http_head *head, const char *buf, size_t len, const struct http_limits *limits);
 
 /* Whether the span of the head at base is this text, letter case aside. text is in lower case. */
 bool http_span_is(const char *base, struct http_span span, const char *text);

@@ -53,7 +53,9 @@ static const char *reason_of(int status)
 	case 417: return "417 Expectation Failed";
 	case 431: return "431 Request Header Fields Too Large";
 	case 501: return "501 Not Implemented";
+	case 502: return "502 Bad Gateway";
 	case 503: return "503 Service Unavailable";
+	case 504: return "504 Gateway Timeout";
 	case 505: return "505 HTTP Version Not Supported";
 	default: return "500 Internal Server Error";
 	}

@@ -3,6 +3,7 @@
 
 #include "chars.h"
 #include "conn.h"
+#include "proxy.h"
 
 /* A path, or with a final slash the beginning of one: the rest is a number. */
 struct route {
@@ -164,6 +165,8 @@ static void tell_options(struct http_conn *c, const char *allow)
 void http_answer(struct http_conn *c)
 {
 	int64_t number = 0;
+	if (http_proxy(c))
+		return;
 	if (c->head.method == HTTP_OTHER || c->head.method == HTTP_CONNECT) {
 		http_error(c, 501);
 		return;
