@@ -40,10 +40,9 @@ static ssize_t wait_for_body(struct http_conn *c)
 	}
 	weft_time begun = weft_now();
 	http_read_within(c, c->body_ns, !fresh);
-	ssize_t n = http_fill(c, false);
+	ssize_t n = http_fill(c);
 	c->body_owed -= n;
-	if (c->body_owed > 0)
-		c->body_ns -= weft_now() - begun;
+	c->body_ns -= c->now - begun;
 	return n;
 }
 

@@ -35,7 +35,7 @@ void http_client_close(struct http_client *c)
 int http_client_send(struct http_client *c, const char *p, size_t n, int64_t ns)
 {
 	while (n > 0) {
-		http_deadline(&c->write_by, c->fd, WEFT_WRITE, ns);
+		http_deadline(&c->write_by, c->fd, WEFT_WRITE, weft_now(), ns);
 		ssize_t done = weft_write(c->fd, p, n);
 		if (done <= 0)
 			return done < 0 ? (int)done : -EPIPE;
@@ -50,7 +50,7 @@ int http_client_send(struct http_client *c, const char *p, size_t n, int64_t ns)
 /* More bytes behind what there is. */
 static ssize_t read_on(struct http_client *c, int64_t ns)
 {
-	http_deadline(&c->read_by, c->fd, WEFT_READ, ns);
+	http_deadline(&c->read_by, c->fd, WEFT_READ, weft_now(), ns);
 	ssize_t n = weft_read(c->fd, c->buf + c->end, sizeof(c->buf) - c->end);
 	if (n > 0)
 		c->end += (uint32_t)n;

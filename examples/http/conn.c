@@ -1,5 +1,6 @@
 #include "conn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,20 +55,23 @@ int64_t http_least(const struct http_config *config, int64_t ns)
 static bool was_sent(struct http_conn *c, int64_t n, int64_t of)
 {
 	const struct http_config *config = c->server->config;
+	http_add(&c->counts, HTTP_SENT, n > 0 ? (uint64_t)n : 0);
 	if (n <= 0 || (n < of && n < http_least(config, config->write_ns)))
 		c->broken = true;
 	else
-		http_deadline(&c->write_by, c->fd, WEFT_WRITE, config->write_ns);
+		http_deadline(&c->write_by, c->fd, WEFT_WRITE, weft_now(), config->write_ns);
 	return !c->broken;
 }
 
-static bool send_all(struct http_conn *c, const char *p, size_t n)
+static bool send_all(struct http_conn *c, const char *p, size_t n, weft_time now)
 {
-	http_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+	http_deadline(&c->write_by, c->fd, WEFT_WRITE, now, c->server->config->write_ns);
 	while (n > 0 && !c->broken) {
 		ssize_t done = transport_write(c, p, n);
-		if (done == (ssize_t)n)
+		if (done == (ssize_t)n) {
+			http_add(&c->counts, HTTP_SENT, n);
 			return true;
+		}
 		if (was_sent(c, done, (int64_t)n)) {
 			p += done;
 			n -= (size_t)done;
@@ -78,30 +82,35 @@ static bool send_all(struct http_conn *c, const char *p, size_t n)
 
 bool http_pass(struct http_conn *c, const char *p, size_t n)
 {
-	return send_all(c, p, n);
+	return send_all(c, p, n, weft_now());
 }
 
-bool http_flush(struct http_conn *c)
+static bool flush_at(struct http_conn *c, weft_time now)
 {
 	size_t n = c->out - c->end;
 	c->out = c->end;
 	c->gathered = 0;
-	return n == 0 ? !c->broken : send_all(c, c->buf + c->end, n);
+	return n == 0 ? !c->broken : send_all(c, c->buf + c->end, n, now);
+}
+
+bool http_flush(struct http_conn *c)
+{
+	return flush_at(c, weft_now());
 }
 
 bool http_send(struct http_conn *c, const void *data, size_t n)
 {
 	struct iovec both[2] = { { c->buf + c->end, c->out - c->end }, { (void *)(uintptr_t)data, n } };
 	if (c->broken || both[0].iov_len == 0 || n == 0 || c->tls != NULL)
-		return http_flush(c) && send_all(c, data, n);
-	http_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+		return http_flush(c) && send_all(c, data, n, weft_now());
+	http_deadline(&c->write_by, c->fd, WEFT_WRITE, weft_now(), c->server->config->write_ns);
 	ssize_t done = weft_writev(c->fd, both, 2);
 	if (!was_sent(c, done, (int64_t)(both[0].iov_len + n)))
 		return false;
 	size_t gathered = (size_t)done < both[0].iov_len ? (size_t)done : both[0].iov_len, sent = (size_t)done - gathered;
 	memmove(c->buf + c->end, c->buf + c->end + gathered, both[0].iov_len - gathered);
 	c->out -= (uint32_t)gathered;
-	return http_flush(c) && send_all(c, (const char *)data + sent, n - sent);
+	return http_flush(c) && send_all(c, (const char *)data + sent, n - sent, weft_now());
 }
 
 /* What sendfile(2) would send has to be sealed first. */
@@ -113,7 +122,7 @@ static bool send_file_by_hand(struct http_conn *c, int file, int64_t offset, int
 		if (got <= 0)
 			c->broken = true; /* it has shrunk: what the head promised is gone */
 		else
-			send_all(c, piece, (size_t)got);
+			send_all(c, piece, (size_t)got, weft_now());
 		offset += got;
 		n -= got;
 	}
@@ -127,7 +136,7 @@ bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n)
 	if (c->tls != NULL)
 		return send_file_by_hand(c, file, offset, n);
 	while (n > 0) {
-		http_deadline(&c->write_by, c->fd, WEFT_WRITE, c->server->config->write_ns);
+		http_deadline(&c->write_by, c->fd, WEFT_WRITE, weft_now(), c->server->config->write_ns);
 		int64_t done = weft_sendfile(c->fd, file, offset, (size_t)n);
 		if (!was_sent(c, done, n))
 			return false;
@@ -151,7 +160,7 @@ void http_read_within(struct http_conn *c, int64_t ns, bool exactly)
 	if (exactly)
 		read_by(c, ns);
 	else
-		http_deadline(&c->read_by, c->fd, WEFT_READ, ns);
+		http_deadline(&c->read_by, c->fd, WEFT_READ, weft_now(), ns);
 }
 
 /* Makes room behind the input: the head of the present request moves to the front, and everything that belongs to it. */
@@ -182,15 +191,27 @@ static ssize_t read_some(struct http_conn *c, char *p, size_t n, bool between_re
 	return r;
 }
 
-ssize_t http_fill(struct http_conn *c, bool between_requests)
+static void was_received(struct http_conn *c, size_t n)
 {
-	if (!http_flush(c))
+	c->end = c->out = c->end + (uint32_t)n;
+	c->now = weft_now();
+	http_add(&c->counts, HTTP_RECEIVED, n);
+}
+
+static ssize_t fill_at(struct http_conn *c, bool between_requests, weft_time now)
+{
+	if (!flush_at(c, now))
 		return -EPIPE;
 	make_room(c);
 	ssize_t n = read_some(c, c->buf + c->end, c->size - OUT_LEAST - c->end, between_requests);
 	if (n > 0)
-		c->end = c->out = c->end + (uint32_t)n;
+		was_received(c, (size_t)n);
 	return n;
+}
+
+ssize_t http_fill(struct http_conn *c)
+{
+	return fill_at(c, false, weft_now());
 }
 
 /* The server ends, and this connection waits for a request. If one has arrived it is still answered. */
@@ -201,10 +222,9 @@ static bool look_once_more(struct http_conn *c)
 	make_room(c);
 	read_by(c, c->server->config->header_ns);
 	ssize_t n = transport_read_now(c, c->buf, c->size - OUT_LEAST);
-	if (n <= 0)
-		return false;
-	c->end = c->out = (uint32_t)n;
-	return true;
+	if (n > 0)
+		was_received(c, (size_t)n);
+	return n > 0;
 }
 
 /* Waits for the first bytes of a request. The end of the server raises its flag, then knocks at every connection by a deadline in
@@ -212,10 +232,10 @@ static bool look_once_more(struct http_conn *c)
 static bool wait_for_request(struct http_conn *c)
 {
 	const struct http_config *config = c->server->config;
-	http_read_within(c, c->requests > 0 ? config->idle_ns : config->header_ns, false);
+	http_deadline(&c->read_by, c->fd, WEFT_READ, c->now, c->requests > 0 ? config->idle_ns : config->header_ns);
 	if (c->server->draining)
 		return look_once_more(c);
-	ssize_t n = http_fill(c, true);
+	ssize_t n = fill_at(c, true, c->now);
 	if (n == -ETIMEDOUT && c->server->draining)
 		return look_once_more(c);
 	return n > 0;
@@ -226,9 +246,10 @@ static bool wait_for_head(struct http_conn *c, bool *started)
 {
 	if (!*started) {
 		*started = true;
+		c->begun = c->now;
 		read_by(c, c->server->config->header_ns);
 	}
-	ssize_t n = http_fill(c, false);
+	ssize_t n = http_fill(c);
 	if (n == -ETIMEDOUT)
 		http_refuse(c, 408);
 	return n > 0;
@@ -243,12 +264,14 @@ static bool next_request(struct http_conn *c)
 	c->base = c->in;
 	c->body = HTTP_BODY_NONE;
 	c->headed = false;
+	c->body_sent = 0;
 	const struct http_limits *limits = &c->server->config->limits;
 	while ((n = http_parse_head(&c->head, c->buf + c->base, c->end - c->base, limits)) == 0)
 		if (!(c->end == c->base ? wait_for_request(c) : wait_for_head(c, &started)))
 			return false;
 	c->in = c->base;
 	c->requests++;
+	c->begun = c->now;
 	if (n < 0) {
 		http_refuse(c, -n);
 		return false;
@@ -316,6 +339,7 @@ static void serve_requests(struct http_conn *c)
 			http_refuse(c, refused);
 		else
 			http_answer(c);
+		http_note(c);
 		if (c->keep)
 			http_body_drop(c);
 		if (!c->keep || c->broken)
@@ -347,6 +371,7 @@ static void serve_client(struct http_conn *c)
 		http_refuse(c, 503);
 	else
 		serve_requests(c);
+	http_note(c);
 	if (!http_flush(c))
 		return;
 	if (c->tls != NULL)
@@ -355,9 +380,25 @@ static void serve_client(struct http_conn *c)
 		linger(c);
 }
 
+static void find_peer(struct http_conn *c)
+{
+	struct sockaddr_storage peer;
+	socklen_t n = sizeof(peer);
+	c->peer[0] = '-';
+	if (getpeername(c->fd, (struct sockaddr *)&peer, &n) < 0)
+		return;
+	if (peer.ss_family == AF_INET)
+		inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, c->peer, sizeof(c->peer));
+	else if (peer.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, c->peer, sizeof(c->peer));
+}
+
 int http_serve(void *arg)
 {
 	struct http_conn *c = arg;
+	c->now = c->begun = weft_now();
+	if (http_is_logging())
+		find_peer(c);
 	http_enrol(c);
 	if (!c->secure || shake_hands(c))
 		serve_client(c);

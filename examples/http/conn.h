@@ -12,6 +12,8 @@
  *   route.c      which handler answers, and the built-in ones
  *   proxy.c      requests for other servers (proxy.h); forward.c what they and the client are told, client.c and pool.c connections
  *   static.c     files, condition.c which part of one is wanted, and whether at all
+ *   metrics.c    what is counted, and the page that tells of it
+ *   log.c        the access log
  *
  * A connection is one coroutine that reads from top to bottom. Only conn.c touches its socket.
  *
@@ -48,6 +50,7 @@ struct http_config {
 	struct http_listens tls_listens;
 	const char *certificate, *key; /* files, for TLS */
 	const char *root; /* of the files; NULL: none */
+	const char *log;  /* a file, "-": standard output, NULL: none */
 	struct http_limits limits;
 	int64_t max_conns;
 	int64_t max_body;
@@ -68,12 +71,28 @@ struct http_config {
 	int64_t proxy_idle_ns; /* and how long */
 };
 
+/* Counters of one connection, or of many. Only the connection writes its own, so that counting costs nothing; others read them. */
+enum { HTTP_LATENCIES = 17 }; /* buckets */
+enum {
+	HTTP_CLASSES, /* responses 1xx to 5xx; 1xx are none */
+	HTTP_LATENCY = HTTP_CLASSES + 5,
+	HTTP_LATENCY_NS = HTTP_LATENCY + HTTP_LATENCIES,
+	HTTP_RECEIVED, HTTP_SENT, /* bytes, as they came out of TLS and went into it */
+	HTTP_COUNTS
+};
+
+struct http_counts {
+	uint64_t of[HTTP_COUNTS]; /* http_add, http_count */
+};
+
 struct http_server {
 	const struct http_config *config;
 	int root_fd;             /* -1: no files */
 	_Atomic bool draining;   /* no further requests */
 	_Atomic int64_t live;    /* connections */
+	_Atomic uint64_t admitted;
 	struct http_conn *conns; /* all that are being served; http_enrol, http_leave */
+	struct http_counts ended; /* of those that have left */
 };
 
 enum http_body { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_BROKEN };
@@ -92,6 +111,14 @@ struct http_conn {
 	unsigned gathered;  /* responses since the last write */
 	unsigned requests;
 	weft_time read_by, write_by; /* as set on the descriptor */
+	weft_time now;               /* when input came last, or a response was complete */
+	struct http_counts counts;
+	char peer[48];               /* for the log */
+
+	/* the response to the present request */
+	weft_time begun;    /* when its head had come */
+	int status;         /* 0: none yet, or noted */
+	uint64_t body_sent; /* bytes */
 
 	/* the body of the present request */
 	enum http_body body;
@@ -112,9 +139,9 @@ struct http_conn {
 struct http_conn *http_conn_new(struct http_server *server, int fd); /* NULL: no memory */
 int http_serve(void *conn);                                           /* body of the coroutine; frees it */
 
-/* Reads more input behind what there is, sending the output first: > 0, 0 at the end of input, or -E. The deadline is the caller's.
- * between_requests: the end of the server may cut the wait short, with -ETIMEDOUT. */
-ssize_t http_fill(struct http_conn *c, bool between_requests);
+/* Reads more input behind what there is, sending the output first: > 0, 0 at the end of input, or -E. The deadline is the
+ * caller's. */
+ssize_t http_fill(struct http_conn *c);
 
 /* Puts the deadline for reading so far off; unless exactly, up to a sixteenth farther: most calls need not touch the descriptor. */
 void http_read_within(struct http_conn *c, int64_t ns, bool exactly);
@@ -156,7 +183,10 @@ void http_body_drop(struct http_conn *c);
 #define HTTP_DATE_LINE (sizeof("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n") - 1)
 
 int http_date_start(void);         /* once, in the runtime, before the first response */
-const char *http_date_line(void);  /* the present Date field, HTTP_DATE_LINE bytes with its end; good for some seconds */
+
+/* The present second, good for some more: the Date field, HTTP_DATE_LINE bytes with its end, and as http_log_date has it. */
+const char *http_date_line(void);
+const char *http_date_for_log(void);
 
 void http_date(char text[static HTTP_DATE_SIZE], int64_t unix_seconds);
 void http_log_date(char text[static HTTP_DATE_SIZE], int64_t unix_seconds); /* "06/Nov/1994:08:49:37 +0000" */
@@ -206,6 +236,31 @@ void http_route_start(void); /* once, before the first request */
 void http_answer(struct http_conn *c);
 void http_static(struct http_conn *c);
 
+/* ---- metrics.c --------------------------------------------------------------------------------------------------- */
+
+static inline uint64_t http_count(const struct http_counts *counts, int which)
+{
+	return __atomic_load_n(&counts->of[which], __ATOMIC_RELAXED);
+}
+
+/* By one writer; read by anybody. (_Atomic would lock the bus.) */
+static inline void http_add(struct http_counts *counts, int which, uint64_t n)
+{
+	__atomic_store_n(&counts->of[which], counts->of[which] + n, __ATOMIC_RELAXED);
+}
+
+void http_fold(struct http_counts *sum, const struct http_counts *counts);
+void http_note(struct http_conn *c);    /* the response is complete, if there is one: counts it, and has it logged */
+void http_metrics(struct http_conn *c); /* handler of /metrics */
+
+/* ---- log.c ------------------------------------------------------------------------------------------------------- */
+
+int http_log_start(const char *path);  /* in the runtime; NULL: no log. 0 or -E */
+void http_log_end(void);               /* behind it: what is still in memory */
+bool http_is_logging(void);
+void http_log(const struct http_conn *c, int64_t ns);
+uint64_t http_log_dropped(void);       /* lines */
+
 /* ---- options.c --------------------------------------------------------------------------------------------------- */
 
 /* Reads the command line; ends the process for --help, and with status 2 when something is wrong. */
@@ -216,5 +271,6 @@ const struct http_config *http_options(int argc, char **argv);
 void http_admit(int fd, bool secure); /* serves a connection, or closes it */
 void http_enrol(struct http_conn *c);
 void http_leave(struct http_conn *c);
+void http_sum(struct http_server *server, struct http_counts *sum); /* over all connections, those that have left included */
 
 #endif

@@ -166,28 +166,33 @@ bool http_parse_date(const char *p, size_t n, int64_t now, int64_t *unix_seconds
 
 /* ---- the present one ----------------------------------------------------------------------------------------------- */
 
-/* One coroutine writes the Date field anew each second; responses copy it without asking for the time. A line stays as it is for
- * as many seconds as there are lines, so whoever is copying an old one has that long to finish. */
-enum { DATE_LINES = 16 };
+/* One coroutine writes the present second anew each second; responses copy it without asking for the time. A second stays as it is
+ * for as long as there are places, so whoever is copying an old one has that long to finish. */
+enum { PLACES = 16 };
 
-static const char *_Atomic date_line;
+struct second {
+	char line[HTTP_DATE_LINE + 1], log[HTTP_DATE_SIZE];
+};
 
-static void write_line(char line[static HTTP_DATE_LINE + 1], int64_t seconds)
+static const struct second *_Atomic present;
+
+static void write_second(struct second *s, int64_t seconds)
 {
-	memcpy(line, "Date: ", 6);
-	http_date(line + 6, seconds);
-	memcpy(line + HTTP_DATE_LINE - 2, "\r\n", 2);
+	memcpy(s->line, "Date: ", 6);
+	http_date(s->line + 6, seconds);
+	memcpy(s->line + HTTP_DATE_LINE - 2, "\r\n", 2);
+	http_log_date(s->log, seconds);
+	present = s;
 }
 
 static int tell_date(void *arg)
 {
-	static char lines[DATE_LINES][HTTP_DATE_LINE + 1];
+	static struct second seconds[PLACES];
 	(void)arg;
-	for (unsigned i = 0;; i = (i + 1) % DATE_LINES) {
+	for (unsigned i = 0;; i = (i + 1) % PLACES) {
 		struct timespec now;
 		clock_gettime(CLOCK_REALTIME, &now);
-		write_line(lines[i], now.tv_sec);
-		date_line = lines[i];
+		write_second(&seconds[i], now.tv_sec);
 		if (weft_sleep(WEFT_SEC(1) - now.tv_nsec) < 0)
 			return 0;
 	}
@@ -195,16 +200,20 @@ static int tell_date(void *arg)
 
 int http_date_start(void)
 {
-	static char first[HTTP_DATE_LINE + 1];
+	static struct second first;
 	struct weft_attr attr = WEFT_ATTR_INIT;
 	attr.name = "date";
 	attr.daemon = true;
-	write_line(first, time(NULL));
-	date_line = first;
+	write_second(&first, time(NULL));
 	return weft_spawn(NULL, &attr, tell_date, NULL);
 }
 
 const char *http_date_line(void)
 {
-	return date_line;
+	return present->line;
+}
+
+const char *http_date_for_log(void)
+{
+	return present->log;
 }

@@ -52,6 +52,16 @@ void http_leave(struct http_conn *c)
 		c->previous->next = c->next;
 	else
 		c->server->conns = c->next;
+	http_fold(&c->server->ended, &c->counts);
+	pthread_mutex_unlock(&conns_lock);
+}
+
+void http_sum(struct http_server *s, struct http_counts *sum)
+{
+	pthread_mutex_lock(&conns_lock);
+	http_fold(sum, &s->ended);
+	for (struct http_conn *c = s->conns; c != NULL; c = c->next)
+		http_fold(sum, &c->counts);
 	pthread_mutex_unlock(&conns_lock);
 }
 
@@ -84,6 +94,7 @@ static int spawn(struct http_conn *c)
 void http_admit(int fd, bool secure)
 {
 	int64_t live = ++server.live;
+	server.admitted++;
 	struct http_conn *c = NULL;
 	if (live <= server.config->max_conns + REFUSED_AT_MOST)
 		c = http_conn_new(&server, fd);
@@ -165,6 +176,8 @@ static int start_serving(void)
 	int r = http_date_start();
 	if (r == 0)
 		r = http_proxy_run(server.config);
+	if (r == 0)
+		r = http_log_start(server.config->log);
 	attr.name = "outlive";
 	attr.daemon = true;
 	if (r == 0)
@@ -227,6 +240,7 @@ int main(int argc, char **argv)
 	server.config = http_options(argc, argv);
 	http_inherit(argv);
 	raise_descriptors();
+	signal(SIGPIPE, SIG_IGN); /* the log may be a pipe */
 	http_route_start();
 	if (!http_proxy_start(server.config))
 		return 2;
@@ -238,5 +252,6 @@ int main(int argc, char **argv)
 			return fail(server.config->root, -errno, 2);
 	}
 	int result = weft_run(NULL, run, NULL);
+	http_log_end();
 	return result < 0 ? fail("weft", result, 1) : result;
 }

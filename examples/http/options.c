@@ -41,6 +41,7 @@ static const struct option options[] = {
 	{ "cert", "FILE", TEXT, &config.certificate, 0, 0, "PEM, the server's certificate first, then those it rests on" },
 	{ "key", "FILE", TEXT, &config.key, 0, 0, "PEM" },
 	{ "root", "DIR", TEXT, &config.root, 0, 0, "serve the files below this directory" },
+	{ "log", "FILE", TEXT, &config.log, 0, 0, "append a line for each response; - for standard output" },
 	{ "max-conns", "N", COUNT, &config.max_conns, 1, 1e7, "connections at once; one more is told 503" },
 	{ "max-line", "BYTES", COUNT, &max_line, 64, HTTP_HEAD_MAX, "request line, else 414" },
 	{ "max-head", "BYTES", COUNT, &max_head, 64, HTTP_HEAD_MAX, "request line and header fields, else 431" },
@@ -84,7 +85,8 @@ static void print_default(const struct option *o)
 _Noreturn static void help(void)
 {
 	printf("usage: http [--option value]...\n\n"
-		"An HTTP/1.1 server. Without --root it answers at /. Always there: POST /echo, GET /bytes/N, /sleep/MS, /spin/US.\n"
+		"An HTTP/1.1 server. Without --root it answers at /. Always there: /metrics,\n"
+		"POST /echo, GET /bytes/N, /sleep/MS, /spin/US.\n"
 		"SIGTERM and SIGINT end it when requests in progress are answered; a second one ends it at once.\n"
 		"SIGHUP starts this program again, which takes the listeners over; then this process ends likewise.\n\n");
 	for (const struct option *o = options; o < options + OPTIONS; o++) {

@@ -163,6 +163,7 @@ static void pass_response_body(struct exchange *x, bool chunked)
 		if (!http_client_has_more(x->client))
 			well = pass_text(x); /* what follows may take its time */
 		n = well ? http_client_next(x->client, &piece, x->config->proxy_ns) : -EPIPE;
+		x->c->body_sent += n > 0 ? (uint64_t)n : 0;
 		if (n > 0)
 			well = chunked ? pass_chunk(x, piece, (size_t)n) : pass(x, piece, (size_t)n);
 	} while (well && (n > 0 || is_early(x, n)));
@@ -179,6 +180,7 @@ static void pass_response(struct exchange *x, bool may_keep)
 	bool chunked = has_rest && c->head.minor > 0;
 	x->answered = true;
 	c->headed = true;
+	c->status = x->client->head.status;
 	c->keep = c->keep && may_keep && !c->server->draining && (chunked || !has_rest);
 	c->linger |= !c->keep;
 	x->n = http_forward_response(c, x->client, chunked);

@@ -75,6 +75,7 @@ static void decide_to_keep(struct http_conn *c)
 void http_begin(struct http_conn *c, int status)
 {
 	c->headed = true;
+	c->status = status;
 	decide_to_keep(c);
 	PUT(c, "HTTP/1.1 ");
 	if (status == 200)
@@ -129,6 +130,7 @@ void http_write(struct http_conn *c, const char *data, size_t n)
 {
 	if (!http_wants_body(c))
 		return;
+	c->body_sent += n;
 	if (n <= c->size - c->out)
 		put(c, data, n);
 	else

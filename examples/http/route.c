@@ -107,6 +107,12 @@ static void file(struct http_conn *c, int64_t number)
 	http_static(c);
 }
 
+static void metrics(struct http_conn *c, int64_t number)
+{
+	(void)number;
+	http_metrics(c);
+}
+
 static const struct route hello_route = { "/", READS, READS_ALLOW, hello, 0 };
 static const struct route file_route = { "/", READS, READS_ALLOW, file, 0 };
 static const struct route routes[] = {
@@ -114,6 +120,7 @@ static const struct route routes[] = {
 	{ "/bytes/", READS, READS_ALLOW, bytes, INT64_C(1) << 40 },
 	{ "/sleep/", READS, READS_ALLOW, sleep_ms, 60000 },
 	{ "/spin/", READS, READS_ALLOW, spin_us, 1000000 },
+	{ "/metrics", READS, READS_ALLOW, metrics, 0 },
 };
 
 void http_route_start(void)

@@ -191,6 +191,7 @@ static void send_file(struct http_conn *c, int fd, const struct stat *st, const 
 	http_length(c, type, status == 416 ? 0 : n);
 	if (status == 416 || !http_wants_body(c))
 		return;
+	c->body_sent += (uint64_t)n;
 	if (n <= (int64_t)(c->size - c->out))
 		send_small(c, fd, from, (size_t)n);
 	else
