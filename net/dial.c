@@ -220,10 +220,10 @@ static int set_attempts(struct race *race, const struct addrinfo *found)
 static int dial_race(struct race *race, const struct addrinfo *found, weft_time deadline)
 {
 	size_t n = (size_t)race->n;
-	race->attempts = wf_stress_fails() ? NULL : calloc(n, sizeof *race->attempts + sizeof *race->cases);
-	if (!race->attempts)
+	race->cases = wf_stress_fails() ? NULL : calloc(n, sizeof *race->cases + sizeof *race->attempts);
+	if (!race->cases)
 		return -ENOMEM;
-	race->cases = (struct weft_case *)(void *)(race->attempts + n);
+	race->attempts = (struct attempt *)(void *)(race->cases + n); /* asks for less alignment */
 	set_attempts(race, found);
 	for (size_t i = 0; i < n; i++)
 		race->cases[i] = (struct weft_case){ .op = WEFT_OP_FD, .fd = -1, .dirs = WEFT_WRITE };
@@ -231,7 +231,7 @@ static int dial_race(struct race *race, const struct addrinfo *found, weft_time 
 	for (int i = 0; i < race->begun; i++)
 		if (race->cases[i].fd >= 0)
 			end_attempt(race, i);
-	free(race->attempts);
+	free(race->cases);
 	return r;
 }
 

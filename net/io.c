@@ -223,8 +223,11 @@ static ssize_t try_elements(struct wf_turn *turn, struct wf_io *io)
 	return try_begin(turn) ? try_end(turn, wf_os_writev(turn->fd, io->iov, (int)count)) : -EAGAIN;
 }
 
+/* Empty elements in front would make a try that writes nothing. */
 static ssize_t try_vector(struct wf_turn *turn, struct wf_io *io)
 {
+	if (io->done == 0 && io->n > 0)
+		advance(io, 0);
 	ssize_t r = io->skip > 0 ? try_element(turn, io) : try_elements(turn, io);
 	if (r > 0)
 		advance(io, (size_t)r);

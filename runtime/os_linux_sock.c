@@ -23,6 +23,8 @@ WF_NOINLINE int wf_os_peer_ids(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
 	socklen_t len = sizeof ids;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ids, &len) < 0)
 		return -errno;
+	if (ids.uid == (uid_t)-1)
+		return -ENOTCONN; /* no unix socket, or nobody at the other end of it */
 	*pid = ids.pid;
 	*uid = ids.uid;
 	*gid = ids.gid;

@@ -20,7 +20,7 @@ struct script {
 };
 
 static struct script accepts, controls;
-static wf_u32 connects_interrupted, no_epoll, no_eventfd;
+static wf_u32 accept_calls, connects_interrupted, no_epoll, no_eventfd;
 
 static int next_error(struct script *script)
 {
@@ -51,6 +51,7 @@ int connect_or_fail(int fd, const struct sockaddr *addr, socklen_t len) __asm__(
 int accept_or_fail(int fd, struct sockaddr *peer, socklen_t *len, int flags)
 {
 	int error = next_error(&accepts);
+	wf_u32_add(&accept_calls, 1);
 	return error ? fail(error) : (int)syscall(SYS_accept4, fd, peer, len, flags);
 }
 
@@ -116,6 +117,44 @@ CO_TEST(accept_reports_others)
 }
 
 /* The poller takes no more: what was accepted is closed again, and the error reported. */
+static int accept_and_close(void *arg)
+{
+	int conn = weft_accept(*(int *)arg, NULL, NULL);
+	if (conn >= 0)
+		CHECK_RESULT(weft_close(conn), 0);
+	return conn < 0 ? conn : 0;
+}
+
+/* Of many who wait for connections only one tries to have one that comes; it then wakes the next, who finds none and waits. */
+CO_TEST(no_herd_of_acceptors)
+{
+	enum { ACCEPTORS = 50, N = 40 };
+	char addr[64];
+	struct weft_co *cos[ACCEPTORS];
+	int listener = listen_somewhere(addr), ends[2] = { 0, 0 };
+	for (int i = 0; i < ACCEPTORS; i++) {
+		cos[i] = spawn_call(accept_and_close, &listener);
+		await_waiters(listener, WF_READ, 1, i);
+	}
+	CHECK_EQ(wf_u32_load(&accept_calls), 1); /* by the first of them */
+	for (int i = 0; i < N; i++) {
+		int fd = weft_dial(addr, WEFT_NEVER);
+		CHECK_OK(fd);
+		CHECK_RESULT(weft_close(fd), 0);
+		await_waiters(listener, WF_READ, 1, ACCEPTORS - 2 - i);
+	}
+	CHECK_LE(wf_u32_load(&accept_calls), 1 + 2 * N);
+	CHECK_RESULT(weft_close(listener), 0);
+	for (int i = 0; i < ACCEPTORS; i++) {
+		int r = join_call(cos[i]);
+		CHECK(r == 0 || r == -EBADF);
+		ends[r == 0]++;
+		if (i < N)
+			CHECK_EQ(r, 0); /* first come, first served */
+	}
+	CHECK_EQ(ends[1], N);
+}
+
 CO_TEST(accept_without_room_in_the_poller)
 {
 	static const int errors[] = { ENOSPC };

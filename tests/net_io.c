@@ -156,20 +156,6 @@ CO_TEST(nothing_asked_for)
 	CHECK_RESULT(weft_write(fds[0], NULL, 0), -EBADF);
 }
 
-static int read_checked(void *arg)
-{
-	int fd = *(int *)arg;
-	unsigned char buf[8192];
-	size_t at = 0;
-	ssize_t n;
-	while ((n = weft_read(fd, buf, sizeof buf)) > 0) {
-		check_pattern(buf, (size_t)n, at);
-		at += (size_t)n;
-	}
-	CHECK_EQ(n, 0);
-	return (int)at;
-}
-
 /* Far more than the buffers of the kernel hold: the writer parks many times, and the result is the whole. */
 static void transfer(const int fds[2])
 {
@@ -268,6 +254,77 @@ CO_TEST(readv_scatters)
 	CHECK_EQ(weft_write(fds[1], "abcdefgh", 8), 8);
 	CHECK_EQ(weft_readv(fds[0], iov, 2), 8);
 	CHECK_MEM(b, "defgh", 5);
+	close_pair(fds);
+}
+
+/* More elements than the system takes at a time, the first of them empty: what there is is read, and is no end of file. */
+CO_TEST(long_vector_of_mostly_nothing)
+{
+	enum { N = 3 * IOV_MAX };
+	static struct iovec iov[N];
+	int fds[2];
+	char c[3];
+	for (int i = 0; i < 3; i++)
+		iov[N - 3 + i] = (struct iovec){ &c[i], 1 };
+	CHECK_RESULT(weft_pipe(fds), 0);
+	CHECK_EQ(weft_writev(fds[1], (struct iovec[]){ { "abc", 3 } }, 1), 3);
+	CHECK_EQ(weft_readv(fds[0], iov, N), 3);
+	CHECK_MEM(c, "abc", 3);
+	CHECK_EQ(weft_readv(fds[0], iov, N - 3), 0);
+	CHECK_EQ(weft_writev(fds[1], iov, N), 3);
+	CHECK_EQ(weft_read(fds[0], c, 3), 3);
+	close_pair(fds);
+}
+
+static int answer_at_the_end(void *arg)
+{
+	int fd = *(int *)arg;
+	char buf[16];
+	size_t n = 0;
+	ssize_t r;
+	while ((r = weft_read(fd, buf, sizeof buf)) > 0)
+		n += (size_t)r;
+	CHECK_EQ(r, 0);
+	CHECK_EQ(weft_write(fd, "got it", 6), 6);
+	return (int)n;
+}
+
+/* One side has said all it has to say, and reads on. */
+static void half_close(int fds[2])
+{
+	char buf[16];
+	struct weft_co *server = spawn_call(answer_at_the_end, &fds[1]);
+	CHECK_EQ(weft_write(fds[0], "question", 8), 8);
+	CHECK_RESULT(weft_shutdown_fd(fds[0], SHUT_WR), 0);
+	CHECK_RESULT(weft_write(fds[0], "x", 1), -EPIPE);
+	CHECK_EQ(weft_read(fds[0], buf, sizeof buf), 6);
+	CHECK_EQ(join_call(server), 8);
+	CHECK_RESULT(weft_close(fds[1]), 0);
+	CHECK_EQ(weft_read(fds[0], buf, sizeof buf), 0);
+	CHECK_RESULT(weft_close(fds[0]), 0);
+	CHECK_RESULT(weft_shutdown_fd(fds[0], SHUT_WR), -EBADF);
+}
+
+CO_TEST(half_closed)
+{
+	int fds[2];
+	tcp_pair(fds);
+	half_close(fds);
+	CHECK_RESULT(weft_socketpair(SOCK_STREAM, fds), 0);
+	half_close(fds);
+}
+
+/* A reader who waits hears of the end that its own side makes. */
+CO_TEST(shutdown_wakes)
+{
+	int fds[2];
+	char c;
+	struct call reader;
+	tcp_pair(fds);
+	start_read(&reader, fds[0], &c, 1);
+	await_waiters(fds[0], WF_READ, 1, 0);
+	CHECK_RESULT(weft_shutdown_fd(fds[0], SHUT_RD), 0);
+	CHECK_EQ(finish(&reader), 0);
 	close_pair(fds);
 }
 
@@ -402,14 +459,6 @@ CO_TEST(error_after_a_short_count)
 	CHECK_RESULT(weft_write(fds[0], "x", 1), -EPIPE);
 	CHECK_RESULT(weft_close(fds[0]), 0);
 	free(data);
-}
-
-/* Has the writer stop midway. */
-static int set_past_when_full(void *arg)
-{
-	int fd = *(int *)arg;
-	await_waiters(fd, WF_WRITE, 1, 0);
-	return weft_set_deadline(fd, WEFT_WRITE, weft_now());
 }
 
 CO_TEST(write_all_reports_both)
@@ -602,68 +651,6 @@ CO_TEST(terminal_keeps_blocking)
 	CHECK_EQ(fcntl(terminal, F_GETFL) & O_NONBLOCK, 0);
 	CHECK_RESULT(weft_close(terminal), 0);
 	close(master);
-}
-
-/* ---- files --------------------------------------------------------------------------------------------------------- */
-
-static int make_file(size_t n)
-{
-	unsigned char *data = malloc(n);
-	FILE *file = tmpfile();
-	CHECK(file != NULL);
-	fill_pattern(data, n, 0);
-	CHECK_EQ(write(fileno(file), data, n), (ssize_t)n);
-	free(data);
-	int fd = dup(fileno(file));
-	fclose(file);
-	return fd;
-}
-
-CO_TEST(sendfile_waits)
-{
-	enum { N = 8 * MEGABYTE };
-	int fds[2], file = make_file(N);
-	tcp_pair(fds);
-	struct weft_co *reader = spawn_call(read_checked, &fds[1]);
-	CHECK_EQ(weft_sendfile(fds[0], file, 0, N), N);
-	CHECK_RESULT(weft_close(fds[0]), 0);
-	CHECK_EQ(join_call(reader), N);
-	CHECK_RESULT(weft_close(fds[1]), 0);
-	close(file);
-}
-
-CO_TEST(sendfile_ends_with_the_file)
-{
-	enum { N = 10000 };
-	int fds[2], file = make_file(N);
-	unsigned char buf[N];
-	make_pipe(fds);
-	CHECK_EQ(weft_sendfile(fds[1], file, N - 100, 1000), 100);
-	CHECK_EQ(weft_sendfile(fds[1], file, N, 1000), 0);
-	CHECK_EQ(weft_sendfile(fds[1], file, 5, 10), 10);
-	CHECK_RESULT(weft_read_full(fds[0], buf, 110, NULL), 0);
-	check_pattern(buf, 100, N - 100);
-	check_pattern(buf + 100, 10, 5);
-	CHECK_RESULT(weft_sendfile(fds[1], file, -1, 10), -EINVAL);
-	CHECK_RESULT(weft_sendfile(file, file, 0, 10), -EBADF); /* weft does not know it */
-	close_pair(fds);
-	close(file);
-}
-
-CO_TEST(sendfile_stopped_by_a_deadline)
-{
-	enum { N = 32 * MEGABYTE };
-	int fds[2], file = make_file(N);
-	unix_pair(fds, SOCK_STREAM); /* blocking ones */
-	struct weft_co *stopper = spawn_call(set_past_when_full, &fds[0]);
-	int64_t sent = weft_sendfile(fds[0], file, 0, N);
-	CHECK_EQ(join_call(stopper), 0);
-	CHECK_GT(sent, 0);
-	CHECK_LT(sent, N);
-	CHECK_RESULT(weft_sendfile(fds[0], file, 0, N), -ETIMEDOUT);
-	drain(fds[1], (size_t)sent);
-	close_pair(fds);
-	close(file);
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------ */

@@ -163,6 +163,27 @@ void check_pattern(const unsigned char *buf, size_t n, size_t at)
 		CHECK_EQ(buf[i], pattern(at + i));
 }
 
+int read_checked(void *arg)
+{
+	int fd = *(int *)arg;
+	unsigned char buf[8192];
+	size_t at = 0;
+	ssize_t n;
+	while ((n = weft_read(fd, buf, sizeof buf)) > 0) {
+		check_pattern(buf, (size_t)n, at);
+		at += (size_t)n;
+	}
+	CHECK_EQ(n, 0);
+	return (int)at;
+}
+
+int set_past_when_full(void *arg)
+{
+	int fd = *(int *)arg;
+	await_waiters(fd, WF_WRITE, 1, 0);
+	return weft_set_deadline(fd, WEFT_WRITE, weft_now());
+}
+
 struct weft_co *spawn_call(weft_fn *fn, void *arg)
 {
 	struct weft_co *co;

@@ -49,6 +49,11 @@ void check_pattern(const unsigned char *buf, size_t n, size_t at);
 struct weft_co *spawn_call(weft_fn *fn, void *arg);
 int join_call(struct weft_co *co);
 
+/* For spawn_call, arg a descriptor: reads the pattern to its end, returns how much; waits for a writer that waits for room, whose
+ * deadline then has come. */
+int read_checked(void *arg);
+int set_past_when_full(void *arg);
+
 /* A read, accept, write, ... of one descriptor as a coroutine; the result is the call's, a count or an error. */
 struct call {
 	int fd;

@@ -162,7 +162,8 @@ WEFT_API WEFT_NODISCARD int weft_write_all(int fd, const void *buf, size_t n, si
 /* Copies up to n bytes of the file in, from offset on, to out: sendfile(2), or read and write where the system can't. The position
  * of in is neither used nor moved, and weft need not know it. The count moved: fewer than n where the file ends (also if it was
  * cut meanwhile), or when stopped midway; the error then comes from the next call. Parks while out is full, and while a helper
- * thread (blocking.h) gets from the disk what is not in memory. Deadlines and cancel of out are looked at every 256 KiB. */
+ * thread (blocking.h) gets from the disk what is not in memory. Deadlines and cancel of out are looked at every 256 KiB. Sent may
+ * still mean shared: a file that is changed, or cut, before the bytes have left can change them. */
 WEFT_API WEFT_NODISCARD int64_t weft_sendfile(int out, int in, int64_t offset, size_t n);
 
 /* ---- waiting, deadlines, closing ---------------------------------------------------------------------------------- */

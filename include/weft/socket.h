@@ -43,7 +43,7 @@ WEFT_API WEFT_NODISCARD ssize_t weft_recv_fds(int fd, void *buf, size_t n, int *
 /* ---- the peer ------------------------------------------------------------------------------------------------------- */
 
 /* Process and user at the other end of a unix socket, as they were when it connected; each may be NULL. pid is 0 where the system
- * does not tell. Never parks. */
+ * does not tell. Never parks. -ENOTCONN nobody is known there, else as getsockopt(2). */
 WEFT_API WEFT_NODISCARD int weft_peer_ids(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
 
 WEFT_END
