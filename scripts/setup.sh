@@ -67,6 +67,9 @@ need_for_ci() {
 	need spin spin
 	need gdb gdb
 	need valgrind valgrind
+	need memcached memcached
+	need memccp libmemcached-tools
+	need python3 python3
 }
 
 need_for_peers() {

@@ -97,15 +97,15 @@ s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 f = s.makefile("rwb")
 n = 2000
 for i in range(n):
-    f.write(b"set k%d %d 0 %d\r\n%s\r\n" % (i, i, len(b"%d" % i), b"%d" % i))
+	f.write(b"set k%d %d 0 %d\r\n%s\r\n" % (i, i, len(b"%d" % i), b"%d" % i))
 f.flush()
 for i in range(n):
-    assert f.readline() == b"STORED\r\n"
+	assert f.readline() == b"STORED\r\n"
 f.write(b"get " + b" ".join(b"k%d" % i for i in range(n)) + b"\r\n")
 f.flush()
 for i in range(n):
-    assert f.readline() == b"VALUE k%d %d %d\r\n" % (i, i, len(b"%d" % i))
-    assert f.readline() == b"%d\r\n" % i
+	assert f.readline() == b"VALUE k%d %d %d\r\n" % (i, i, len(b"%d" % i))
+	assert f.readline() == b"%d\r\n" % i
 assert f.readline() == b"END\r\n"
 print("all there")
 END

@@ -16,6 +16,7 @@
 #define X50 X10 X10 X10 X10 X10
 #define X250 X50 X50 X50 X50 X50
 #define BAD_LINE "CLIENT_ERROR bad command line format\r\n"
+#define BAD_DELTA "CLIENT_ERROR invalid numeric delta argument\r\n"
 #define NOT_NUMERIC "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
 
 static const struct {
@@ -62,8 +63,8 @@ static const struct {
 	{ "decr n 100\r\nincr n 18446744073709551615\r\nget n\r\n",
 	  "0\r\n18446744073709551615\r\nVALUE n 7 20\r\n18446744073709551615\r\nEND\r\n" },
 	{ "incr n 2\r\nincr n 1 noreply\r\nincr n 1\r\n", "1\r\n3\r\n" },
-	{ "incr n x\r\ndecr n -1\r\n", "CLIENT_ERROR invalid numeric delta argument\r\nCLIENT_ERROR invalid numeric delta argument\r\n" },
-	{ "incr n 18446744073709551616\r\n", "CLIENT_ERROR invalid numeric delta argument\r\n" },
+	{ "incr n x\r\ndecr n -1\r\n", BAD_DELTA BAD_DELTA },
+	{ "incr n 18446744073709551616\r\n", BAD_DELTA },
 	{ "incr n\r\n", "ERROR\r\n" },
 	{ "set n 0 0 0\r\n\r\nincr n 1\r\n", "STORED\r\n" NOT_NUMERIC },
 	{ "set n 0 0 20\r\n18446744073709551616\r\nincr n 1\r\n", "STORED\r\n" NOT_NUMERIC },
@@ -334,7 +335,8 @@ TEST(compare_and_swap)
 			CHECK(fgets(line, sizeof line, in));
 			char number[24];
 			int digits = snprintf(number, sizeof number, "%llu", value + 1);
-			tell(fileno(in), line, (size_t)snprintf(line, sizeof line, "cas n 0 0 %d %llu\r\n%s\r\n", digits, cas, number));
+			int n = snprintf(line, sizeof line, "cas n 0 0 %d %llu\r\n%s\r\n", digits, cas, number);
+			tell(fileno(in), line, (size_t)n);
 			CHECK(fgets(line, sizeof line, in));
 			done += strcmp(line, "STORED\r\n") == 0;
 		}
