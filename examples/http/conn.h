@@ -3,7 +3,7 @@
  *   main.c       signals, the end
  *   options.c    the command line
  *   listen.c     listeners (listen.h)
- *   heir.c       the same program again, with the same listeners
+ *   heir.c       the same program again, with the same listeners; procs.c many of it
  *   conn.c       a connection: its loop, its buffer, its deadlines
  *   tls.c        TLS below it, by OpenSSL (tls.h); no_tls.c: none
  *   parse.c      request heads, chunks.c chunked bodies: both know nothing of the rest
@@ -52,7 +52,8 @@ struct http_config {
 	const char *root; /* of the files; NULL: none */
 	const char *log;  /* a file, "-": standard output, NULL: none */
 	struct http_limits limits;
-	int64_t max_conns;
+	int64_t procs;      /* processes that serve; 0: this one */
+	int64_t max_conns;  /* in each */
 	int64_t max_body;
 	int64_t max_gather; /* pipelined responses in one write */
 	int64_t header_ns;  /* for a whole head, from its first byte on; for the first byte of a connection */

@@ -8,10 +8,12 @@
 #include <weft/errno.h>
 
 #include "listen.h"
+#include "tls.h"
 
 extern char **environ;
 
-/* What the environment of an heir tells: "supervised or not:control,listener,...". */
+/* What the environment of an heir tells: whether it is supervised, whether the keys of session tickets are waiting at the control
+ * socket, and descriptors: "01:control,listener,...". */
 #define VARIABLE "HTTP_HERITAGE="
 enum { VALUE_SIZE = 16 * (HTTP_LISTENS_MAX + 2) };
 
@@ -48,9 +50,10 @@ static int bequeath(int fd, char *text)
 	return copy < 0 ? -errno : copy;
 }
 
-static int start_program(struct http_heir *heir, const char *heritage)
+static int start_program(struct http_heir *heir, const char *heritage, bool supervised)
 {
 	struct weft_process_opts opts = WEFT_PROCESS_INIT;
+	opts.flags = supervised ? WEFT_PROCESS_GROUP : 0; /* so that the terminal tells us alone */
 	opts.args = (const char *const *)own_argv;
 	const char **env = environment(heritage);
 	opts.env = env;
@@ -59,17 +62,24 @@ static int start_program(struct http_heir *heir, const char *heritage)
 	return r;
 }
 
+static bool tell_ticket_keys(int fd)
+{
+	unsigned char keys[HTTP_TICKET_KEYS];
+	return http_tls_get_ticket_keys(keys) && send(fd, keys, sizeof(keys), MSG_NOSIGNAL) == (ssize_t)sizeof(keys);
+}
+
 static int start_with(struct http_heir *heir, int theirs, const struct http_listeners *l, bool supervised)
 {
 	char text[VALUE_SIZE] = VARIABLE;
 	int copies[HTTP_LISTENS_MAX + 1], r;
 	size_t count = 0;
-	strcat(text, supervised ? "1:" : "0:");
+	strcat(text, supervised ? "1" : "0");
+	strcat(text, tell_ticket_keys(heir->control) ? "1:" : "0:");
 	r = copies[count++] = bequeath(theirs, text);
 	for (size_t i = 0; i < l->count && r >= 0; i++)
 		r = copies[count++] = bequeath(l->list[i].fd, text);
 	if (r >= 0)
-		r = start_program(heir, text);
+		r = start_program(heir, text, supervised);
 	for (size_t i = 0; i < count; i++)
 		if (copies[i] >= 0)
 			close(copies[i]);
@@ -81,13 +91,13 @@ int http_heir_start(struct http_heir *heir, const struct http_listeners *l, bool
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	heir->control = pair[0];
 	int r = weft_adopt(pair[0]);
 	if (r < 0)
 		close(pair[0]);
 	else if ((r = start_with(heir, pair[1], l, supervised)) < 0)
 		weft_close(pair[0]);
 	close(pair[1]);
-	heir->control = pair[0];
 	return r;
 }
 
@@ -105,13 +115,23 @@ int http_heir_await(struct http_heir *heir, weft_time deadline)
 static int listed[HTTP_LISTENS_MAX];
 static size_t listed_count;
 
+/* So that the sessions of clients can be resumed with the heir. */
+static void read_ticket_keys(void)
+{
+	unsigned char keys[HTTP_TICKET_KEYS];
+	if (recv(control, keys, sizeof(keys), MSG_WAITALL) == (ssize_t)sizeof(keys))
+		http_tls_set_ticket_keys(keys);
+}
+
 static void read_heritage(const char *p)
 {
 	char *end;
 	is_heir = true;
 	is_supervised = *p == '1';
-	control = (int)strtol(p + 2, &end, 10);
+	control = (int)strtol(p + 3, &end, 10);
 	fcntl(control, F_SETFD, FD_CLOEXEC);
+	if (p[1] == '1')
+		read_ticket_keys();
 	while (*end == ',' && end[1] != '\0' && listed_count < HTTP_LISTENS_MAX)
 		listed[listed_count++] = (int)strtol(end + 1, &end, 10);
 }

@@ -47,7 +47,7 @@ int http_heir_start(struct http_heir *heir, const struct http_listeners *listene
 /* Waits until it serves: 0 or -E. */
 int http_heir_await(struct http_heir *heir, weft_time deadline);
 
-/* What this process has inherited, if it is an heir. Once, at the start. */
+/* What this process has inherited, if it is an heir. Once, when TLS is ready. */
 void http_inherit(char **argv);
 bool http_is_heir(void);
 bool http_is_supervised(void);
@@ -58,5 +58,10 @@ void http_heir_serves(void);
 
 /* Waits until the process that started this one has ended. Parks. */
 void http_heir_outlives(void);
+
+/* ---- procs.c ----------------------------------------------------------------------------------------------------- */
+
+/* Keeps --procs heirs serving until a signal tells it to end them: an exit status. Parks. */
+int http_supervise(const struct http_listeners *listeners, const struct http_config *config, struct weft_chan *signals);
 
 #endif

@@ -1,7 +1,7 @@
 /* An HTTP/1.1 server in blocking style: a coroutine for each connection. http --help tells what it can do.
  *
- * The first coroutine waits for signals. SIGTERM and SIGINT end the server when the requests in progress are answered, SIGHUP does
- * the same once an heir serves (listen.h). With --procs it is the heirs that serve, and this process looks after them (procs.c). */
+ * The first coroutine waits for signals. SIGTERM and SIGINT end the server when the requests in progress are answered; SIGHUP does
+ * the same once an heir serves (listen.h). With --procs it is heirs that serve, and this process looks after them (procs.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -225,6 +225,19 @@ static int run(void *arg)
 	return status != 0 ? status : ended;
 }
 
+/* Serves nothing itself. */
+static int run_others(void *arg)
+{
+	(void)arg;
+	int status = take_signals();
+	if (status == 0)
+		status = http_listen(&listeners, server.config);
+	if (status == 0)
+		status = http_supervise(&listeners, server.config, signals);
+	http_listen_end(&listeners, false);
+	return status;
+}
+
 /* Each connection is a descriptor: as many as the system lets us have. */
 static void raise_descriptors(void)
 {
@@ -238,7 +251,6 @@ static void raise_descriptors(void)
 int main(int argc, char **argv)
 {
 	server.config = http_options(argc, argv);
-	http_inherit(argv);
 	raise_descriptors();
 	signal(SIGPIPE, SIG_IGN); /* the log may be a pipe */
 	http_route_start();
@@ -246,12 +258,14 @@ int main(int argc, char **argv)
 		return 2;
 	if (server.config->tls_listens.count > 0 && !http_tls_start(server.config->certificate, server.config->key))
 		return 2;
+	http_inherit(argv);
 	if (server.config->root != NULL) {
 		server.root_fd = open(server.config->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (server.root_fd < 0)
 			return fail(server.config->root, -errno, 2);
 	}
-	int result = weft_run(NULL, run, NULL);
+	bool alone = server.config->procs == 0 || http_is_supervised();
+	int result = weft_run(NULL, alone ? run : run_others, NULL);
 	http_log_end();
 	return result < 0 ? fail("weft", result, 1) : result;
 }

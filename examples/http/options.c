@@ -42,6 +42,7 @@ static const struct option options[] = {
 	{ "key", "FILE", TEXT, &config.key, 0, 0, "PEM" },
 	{ "root", "DIR", TEXT, &config.root, 0, 0, "serve the files below this directory" },
 	{ "log", "FILE", TEXT, &config.log, 0, 0, "append a line for each response; - for standard output" },
+	{ "procs", "N", COUNT, &config.procs, 0, 256, "processes that serve; one that dies is replaced" },
 	{ "max-conns", "N", COUNT, &config.max_conns, 1, 1e7, "connections at once; one more is told 503" },
 	{ "max-line", "BYTES", COUNT, &max_line, 64, HTTP_HEAD_MAX, "request line, else 414" },
 	{ "max-head", "BYTES", COUNT, &max_head, 64, HTTP_HEAD_MAX, "request line and header fields, else 431" },
@@ -88,7 +89,8 @@ _Noreturn static void help(void)
 		"An HTTP/1.1 server. Without --root it answers at /. Always there: /metrics,\n"
 		"POST /echo, GET /bytes/N, /sleep/MS, /spin/US.\n"
 		"SIGTERM and SIGINT end it when requests in progress are answered; a second one ends it at once.\n"
-		"SIGHUP starts this program again, which takes the listeners over; then this process ends likewise.\n\n");
+		"SIGHUP starts this program again, which takes the listeners over; then this process ends likewise.\n"
+		"With --procs the processes are replaced like that, one after the other.\n\n");
 	for (const struct option *o = options; o < options + OPTIONS; o++) {
 		int width = printf("  --%s %s", o->name, o->value);
 		printf("%*s%s", 27 - width, "", o->help);
