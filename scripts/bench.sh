@@ -193,10 +193,27 @@ idle() {
 	done
 }
 
+# draw_ladder COLUMN NAME OPTION...: a column of ladder.txt against the connections, with the knees.
+draw_ladder() {
+	column=$1 name=$2
+	shift 2
+	for mark in $(awk -f "$root/bench/ladder.awk" "$results/ladder.txt" | awk '/knee$/ { print $1 ":" $2 }'); do
+		set -- "$@" --mark "$mark"
+	done
+	awk -v c="$column" '{ print $1, $2, $c }' "$results/ladder.txt" |
+		python3 "$root/bench/plot.py" --x "connections (ring: the knee)" --log-x "$@" "$results/$name.svg"
+}
+
 plot() {
 	command -v python3 >/dev/null || { echo "skipped: plots: no python3"; return 0; }
-	[ ! -s "$results/ladder.txt" ] || python3 "$root/bench/plot.py" ladder "$results/ladder.txt" "$results"
-	[ ! -s "$results/memory.txt" ] || python3 "$root/bench/plot.py" memory "$results/memory.txt" "$results"
+	if [ -s "$results/ladder.txt" ]; then
+		draw_ladder 3 ladder-throughput --title "echo, one processor: throughput" --y "requests/s"
+		draw_ladder 5 ladder-p50 --title "echo, one processor: median latency" --y us --log-y
+		draw_ladder 6 ladder-p99 --title "echo, one processor: 99th percentile" --y us --log-y
+	fi
+	[ ! -s "$results/memory.txt" ] || awk '{ print $1, $2, $3 }' "$results/memory.txt" |
+		python3 "$root/bench/plot.py" --title "memory of parked coroutines" --x coroutines --y "resident MiB" \
+			--log-x --log-y "$results/memory.svg"
 }
 
 run() {
@@ -211,7 +228,7 @@ run() {
 	open) title "open loop: $rate requests/s over 100 connections, latency from when each was due"; open_loop ;;
 	hogs) title "hogs: echo at 64 connections with two loops in the process"; hogs ;;
 	ladder) title "ladder: echo, one processor; medians"; ladder; return 0 ;;
-	idle) title "idle: 10,000 connections to an echo server; then 9,000 within a process, and 100 messages a second"; idle ;;
+	idle) title "idle: 10,000 connections to an echo server; 9,000 within a process, with 100 messages a second"; idle ;;
 	esac
 	table
 	sed "s/^/$1 /" "$out" >>"$results/raw.txt"
