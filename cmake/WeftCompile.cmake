@@ -1,13 +1,28 @@
 # How C is compiled here: one function for everything, one more for the library itself.
 
 include(CheckCCompilerFlag)
+include(CheckLinkerFlag)
 
-# Sets <variable> to those flags that the compiler knows.
+# Sets <variable> to those flags that the compiler knows, and does not ignore.
 function(weft_known_flags variable)
 	set(known)
+	set(CMAKE_REQUIRED_FLAGS -Werror)
 	foreach(flag ${ARGN})
 		string(MAKE_C_IDENTIFIER "WEFT_KNOWS${flag}" name)
 		check_c_compiler_flag(${flag} ${name})
+		if(${name})
+			list(APPEND known ${flag})
+		endif()
+	endforeach()
+	set(${variable} ${known} PARENT_SCOPE)
+endfunction()
+
+# Sets <variable> to those flags that the linker knows.
+function(weft_known_link_flags variable)
+	set(known)
+	foreach(flag ${ARGN})
+		string(MAKE_C_IDENTIFIER "WEFT_KNOWS_${flag}" name)
+		check_linker_flag(C ${flag} ${name})
 		if(${name})
 			list(APPEND known ${flag})
 		endif()
@@ -24,9 +39,9 @@ endif()
 # Stack probes, so that no frame can jump over the guard below a stack. Landing pads for indirect branches; no shadow stacks, which
 # the switch doesn't switch.
 if(WEFT_ARCH STREQUAL "x86_64")
-	weft_known_flags(WEFT_HARDENING -fstack-clash-protection -fcf-protection=branch)
+	weft_known_flags(WEFT_HARDENING -fstack-clash-protection -fcf-protection=branch -fno-semantic-interposition)
 else()
-	weft_known_flags(WEFT_HARDENING -fstack-clash-protection -mbranch-protection=standard)
+	weft_known_flags(WEFT_HARDENING -fstack-clash-protection -mbranch-protection=standard -fno-semantic-interposition)
 endif()
 
 set(WEFT_INSTRUMENTS)
@@ -80,7 +95,7 @@ endfunction()
 
 # The library itself.
 function(weft_harden target)
-	target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:${WEFT_HARDENING};-fno-semantic-interposition>")
+	target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:C>:${WEFT_HARDENING}>")
 endfunction()
 
 # Who links an instrumented library must bring the same instruments; nothing in other builds.

@@ -8,8 +8,8 @@ elseif(weft_processor MATCHES "^(aarch64|arm64)$")
 else()
 	message(FATAL_ERROR "weft runs on x86_64 and aarch64, not on ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
-if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
-	message(FATAL_ERROR "weft runs on Linux, not on ${CMAKE_SYSTEM_NAME}")
+if(NOT CMAKE_SYSTEM_NAME MATCHES "^(Linux|Darwin|FreeBSD)$")
+	message(FATAL_ERROR "weft runs on Linux, macOS and FreeBSD, not on ${CMAKE_SYSTEM_NAME}")
 endif()
 
 # The poller; on Linux the one of other systems can be had over a shim, for tests.

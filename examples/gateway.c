@@ -216,7 +216,7 @@ static void open_listener(struct service *s)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof name;
-	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	s->listener = socket(AF_INET, SOCK_STREAM, 0);
 	if (bind(s->listener, (struct sockaddr *)&name, len) != 0 || listen(s->listener, CLIENTS_MAX) != 0 ||
 	    getsockname(s->listener, (struct sockaddr *)&name, &len) != 0)
 		perror("gateway: listen"), exit(1);
@@ -274,7 +274,7 @@ static bool read_options(int argc, char **argv)
 	if (rate == 0)
 		rate = 980.0 * weft_maxprocs() / (double)(work_ms > 0 ? work_ms : 1);
 	return argc % 2 == 1 && wait_ms[0] >= 0 && wait_ms[1] >= wait_ms[0] && work_ms >= 0 && rate > 0 && seconds > 0 &&
-	       rate * (double)seconds < REQUESTS_MAX && client_count > 0 && client_count <= CLIENTS_MAX;
+	       rate * (double)seconds < (double)REQUESTS_MAX && client_count > 0 && client_count <= CLIENTS_MAX;
 }
 
 int main(int argc, char **argv)

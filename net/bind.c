@@ -59,7 +59,7 @@ static int take_name(const struct wf_addr *addr, struct wf_name **name)
 	*name = malloc(sizeof **name + strlen(path) + 1);
 	if (!*name)
 		return -ENOMEM;
-	(*name)->device = st.st_dev;
+	(*name)->device = (uint64_t)st.st_dev;
 	(*name)->inode = st.st_ino;
 	strcpy((*name)->path, path);
 	return 0;

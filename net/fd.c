@@ -17,10 +17,11 @@ static int adopt_kind(int fd)
 	if (socket || wf_os_is_terminal(fd)) {
 		int nonblocking = wf_os_is_nonblocking(fd);
 		unsigned kind = WF_DESC_ADOPTED | (nonblocking > 0 ? 0 : WF_DESC_BLOCKS);
-		if (socket)
-			kind |= wf_socket_kind(wf_os_get_option(fd, SOL_SOCKET, SO_DOMAIN),
-					       wf_os_get_option(fd, SOL_SOCKET, SO_TYPE),
-					       wf_os_get_option(fd, SOL_SOCKET, SO_PROTOCOL));
+		if (socket) {
+			int domain, type, protocol;
+			wf_os_socket_origin(fd, &domain, &type, &protocol);
+			kind |= wf_socket_kind(domain, type, protocol);
+		}
 		return nonblocking < 0 ? nonblocking : (int)kind;
 	}
 	int was = wf_os_set_nonblocking(fd, true);
@@ -40,6 +41,7 @@ int weft_adopt(int fd)
 	int kind = adopt_kind(fd);
 	if (kind < 0)
 		return kind;
+	(void)wf_os_no_sigpipe(fd);
 	int r = make_known(fd, (unsigned)kind);
 	if (r < 0 && (kind & WF_DESC_RESTORE))
 		wf_os_set_nonblocking(fd, false);

@@ -70,7 +70,7 @@ static ssize_t try_read(struct wf_turn *turn, struct wf_io *io)
 static ssize_t try_readv(struct wf_turn *turn, struct wf_io *io)
 {
 	if (turn->kind & WF_DESC_SOCKET) {
-		struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)io->iov, .msg_iovlen = io->count };
+		struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)io->iov, .msg_iovlen = WF_IOVLEN(io->count) };
 		return wf_os_recvmsg(turn->fd, &msg, 0);
 	}
 	if (turn->kind & WF_DESC_FILE)
@@ -144,7 +144,7 @@ ssize_t weft_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *f
 ssize_t weft_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct wf_io io = { .flags = flags, .msg = msg };
-	if (set_vector(&io, msg->msg_iov, msg->msg_iovlen) < 0)
+	if (set_vector(&io, msg->msg_iov, (size_t)msg->msg_iovlen) < 0)
 		return -EINVAL;
 	int r = io.n != 0 || (flags & MSG_ERRQUEUE) ? 1 : recv_nothing(fd);
 	return r > 0 ? wf_io_receive(fd, &io, try_recvmsg) : r;
@@ -215,7 +215,7 @@ static ssize_t try_elements(struct wf_turn *turn, struct wf_io *io)
 		if (io->msg && io->done == 0)
 			msg = *io->msg;
 		msg.msg_iov = (struct iovec *)(uintptr_t)io->iov;
-		msg.msg_iovlen = count;
+		msg.msg_iovlen = WF_IOVLEN(count);
 		return wf_os_sendmsg(turn->fd, &msg, io->flags);
 	}
 	if (turn->kind & WF_DESC_FILE)
@@ -297,7 +297,7 @@ ssize_t weft_sendto(int fd, const void *buf, size_t n, int flags, const struct s
 ssize_t weft_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	struct wf_io io = { .flags = flags, .msg = (struct msghdr *)(uintptr_t)msg, .to_path = wf_io_is_to_path(msg) };
-	if (set_vector(&io, msg->msg_iov, msg->msg_iovlen) < 0)
+	if (set_vector(&io, msg->msg_iov, (size_t)msg->msg_iovlen) < 0)
 		return -EINVAL;
 	return wf_io_transmit(fd, &io, try_vector);
 }

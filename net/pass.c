@@ -58,12 +58,12 @@ ssize_t weft_send_fds(int fd, const void *buf, size_t n, const int *fds, int cou
 	if (count > 0) {
 		size_t bytes = (size_t)count * sizeof *fds;
 		memset(&control, 0, CMSG_SPACE(bytes));
-		control.header.cmsg_len = CMSG_LEN(bytes);
+		control.header.cmsg_len = (socklen_t)CMSG_LEN(bytes);
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
 		memcpy(CMSG_DATA(&control.header), fds, bytes);
 		msg.msg_control = &control;
-		msg.msg_controllen = CMSG_SPACE(bytes);
+		msg.msg_controllen = (socklen_t)CMSG_SPACE(bytes);
 	}
 	return weft_sendmsg(fd, &msg, 0);
 }

@@ -228,7 +228,7 @@ struct wf_remains wf_desc_forget_locked(struct wf_desc *d, int fd)
 static void remove_name(struct wf_name *name)
 {
 	struct stat st;
-	if (wf_os_path_stat(name->path, &st) == 0 && st.st_dev == name->device && st.st_ino == name->inode)
+	if (wf_os_path_stat(name->path, &st) == 0 && (uint64_t)st.st_dev == name->device && st.st_ino == name->inode)
 		wf_os_unlink(name->path);
 	free(name);
 }

@@ -9,6 +9,9 @@
 
 #include "atomic.h"
 
+/* What an error is called, in English; NULL: there is none of this number. It stays as it is. */
+const char *wf_os_error_text(int error);
+
 /* ---- clock --------------------------------------------------------------------------------------------------------- */
 
 /* CLOCK_MONOTONIC in nanoseconds. About 20 ns. */

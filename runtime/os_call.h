@@ -23,6 +23,9 @@
 /* As wf_os_sendfile, but for SIGPIPE. */
 ssize_t wf_os_sendfile_loudly(int out, int in, int64_t offset, size_t n);
 
+/* The same where sendfile(2) is for sockets alone, and this is none; a few KiB at a time. */
+ssize_t wf_os_sendfile_by_copy(int out, int in, int64_t offset, size_t n);
+
 /* Close-on-exec, both ends; wf_os_pipe without the care for the standard streams. */
 int wf_os_pipe_anywhere(int fds[2]);
 

@@ -31,6 +31,20 @@
 #define SYS_pidfd_open 434 /* Linux 5.3; one number on all architectures */
 #endif
 
+/* ---- errors --------------------------------------------------------------------------------------------------------- */
+
+/* strerror(3) translates, into a buffer of its own; but for musl, where the other one is missing. */
+#ifdef __GLIBC__
+#define ERROR_TEXT strerrordesc_np
+#else
+#define ERROR_TEXT strerror
+#endif
+
+const char *wf_os_error_text(int error)
+{
+	return ERROR_TEXT(error);
+}
+
 /* ---- fences -------------------------------------------------------------------------------------------------------- */
 
 bool wf_os_has_membarrier;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
-#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -17,8 +16,16 @@
 #define RECEIVE(...) recvfrom(__VA_ARGS__)
 #define SEND(...) sendto(__VA_ARGS__)
 #else
+#include <sys/syscall.h>
 #define RECEIVE(...) syscall(SYS_recvfrom, __VA_ARGS__)
 #define SEND(...) syscall(SYS_sendto, __VA_ARGS__)
+#endif
+
+/* fsync(2) of macOS leaves data in the drive's cache, from where a loss of power takes them. */
+#ifdef F_FULLFSYNC
+#define SYNC(fd, data_only) ((void)(data_only), fcntl(fd, F_FULLFSYNC) < 0 ? fsync(fd) : 0)
+#else
+#define SYNC(fd, data_only) ((data_only) ? fdatasync(fd) : fsync(fd))
 #endif
 
 /* ---- transfers ------------------------------------------------------------------------------------------------------ */
@@ -26,11 +33,6 @@
 WF_NOINLINE ssize_t wf_os_recv(int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len)
 {
 	WF_RETRY(RECEIVE(fd, buf, n, flags | MSG_DONTWAIT, from, len));
-}
-
-WF_NOINLINE ssize_t wf_os_recvmsg(int fd, struct msghdr *msg, int flags)
-{
-	WF_RETRY(recvmsg(fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
 }
 
 WF_NOINLINE ssize_t wf_os_send(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t len)
@@ -69,7 +71,7 @@ WF_NOINLINE int wf_os_sync(int fd, bool data_only)
 {
 	int r;
 	do
-		r = data_only ? fdatasync(fd) : fsync(fd);
+		r = SYNC(fd, data_only);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : 0;
 }

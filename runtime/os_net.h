@@ -10,6 +10,27 @@
 
 #include "base.h"
 
+/* Where a system has none of these, nobody can ask for them. */
+#ifndef SOCK_NONBLOCK
+#define SOCK_NONBLOCK 0
+#define SOCK_CLOEXEC 0
+#endif
+#ifndef MSG_ERRQUEUE
+#define MSG_ERRQUEUE 0
+#endif
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+#ifndef MSG_MORE
+#define MSG_MORE 0
+#endif
+#ifndef ENONET
+#define ENONET ENETDOWN
+#endif
+
+/* A count as the type that msg_iovlen has on this system. */
+#define WF_IOVLEN(count) ((__typeof__(((struct msghdr *)0)->msg_iovlen))(count))
+
 /* ---- transfers ------------------------------------------------------------------------------------------------------ */
 
 /* On sockets, whatever their O_NONBLOCK flag says: -EAGAIN instead of sleeping, -EPIPE instead of SIGPIPE. */
@@ -46,6 +67,9 @@ int wf_os_socket(int domain, int type, int protocol);
 int wf_os_accept(int fd, struct sockaddr *peer, socklen_t *len);
 int wf_os_socketpair(int type, int fds[2]); /* unix sockets */
 
+/* What socket(2) was given; or negative, or 0 for the protocol, if nobody can tell. */
+void wf_os_socket_origin(int fd, int *domain, int *type, int *protocol);
+
 int wf_os_bind(int fd, const struct sockaddr *addr, socklen_t len); /* (sleeps) for a path */
 int wf_os_listen(int fd, int backlog);
 int wf_os_connect(int fd, const struct sockaddr *addr, socklen_t len); /* (sleeps) unless O_NONBLOCK is set; not restarted */
@@ -67,6 +91,7 @@ void wf_os_freeaddrinfo(struct addrinfo *found);
 void wf_os_close(int fd); /* (sleeps) where closing does. The number is free afterwards, whatever happened. */
 int wf_os_duplicate(int fd);
 int wf_os_close_on_exec(int fd);
+int wf_os_no_sigpipe(int fd);               /* what comes from elsewhere, where the file decides about that; 0 or an error */
 int wf_os_set_nonblocking(int fd, bool on); /* 1: it was, 0: it was not */
 int wf_os_is_nonblocking(int fd);
 int wf_os_poll_now(int fd, short events);   /* the ready ones, POLLERR, POLLHUP; -EBADF */

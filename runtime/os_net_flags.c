@@ -94,7 +94,25 @@ WF_NOINLINE int wf_os_socketpair(int type, int fds[2])
 	WF_RESULT(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds));
 }
 
+WF_NOINLINE ssize_t wf_os_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	WF_RETRY(recvmsg(fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+}
+
 WF_NOINLINE int wf_os_pipe_anywhere(int fds[2])
 {
 	WF_RESULT(pipe2(fds, O_CLOEXEC));
+}
+
+WF_NOINLINE void wf_os_socket_origin(int fd, int *domain, int *type, int *protocol)
+{
+	*domain = wf_os_get_option(fd, SOL_SOCKET, SO_DOMAIN);
+	*type = wf_os_get_option(fd, SOL_SOCKET, SO_TYPE);
+	*protocol = wf_os_get_option(fd, SOL_SOCKET, SO_PROTOCOL);
+}
+
+int wf_os_no_sigpipe(int fd)
+{
+	(void)fd;
+	return 0;
 }

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__has_include)
+#if defined(__has_include) && !defined(__FreeBSD__) /* where it is in a library of its own */
 #if __has_include(<execinfo.h>)
 #include <execinfo.h>
 #define HAVE_BACKTRACE 1
@@ -23,10 +23,17 @@
 
 #include "check.h"
 
+/* Where both exist, the other one goes in steps of a microsecond, and on while the machine sleeps (macOS). */
+#ifdef CLOCK_UPTIME_RAW
+#define CLOCK CLOCK_UPTIME_RAW
+#else
+#define CLOCK CLOCK_MONOTONIC
+#endif
+
 WF_OPAQUE int64_t wf_os_now(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 

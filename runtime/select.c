@@ -413,7 +413,7 @@ static int look(struct select *s, int64_t deadline)
 	return result;
 }
 
-static inline __attribute__((always_inline)) int wait(struct select *s, int64_t deadline)
+static inline __attribute__((always_inline)) int await_case(struct select *s, int64_t deadline)
 {
 	bool stay = wf_unlikely(s->joins) && !s->w;
 	if (stay)
@@ -436,7 +436,7 @@ int weft_select(struct weft_case *cases, int n, weft_time deadline)
 	int result = begin(&s, n);
 	while (result == AGAIN)
 		if ((result = look(&s, deadline)) == PARK)
-			result = wait(&s, deadline);
+			result = await_case(&s, deadline);
 	if (wf_unlikely(s.watched != NULL))
 		end_watches(&s);
 	wf_leave(s.w);

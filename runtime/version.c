@@ -1,8 +1,7 @@
 #include <errno.h>
-#include <string.h>
 #include <weft/base.h>
 
-#include "base.h"
+#include "os.h"
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
@@ -14,7 +13,7 @@ const char *weft_version(void)
 
 const char *weft_strerror(int result)
 {
-	const char *text = strerrordesc_np(result < 0 ? -result : result);
+	const char *text = wf_os_error_text(result < 0 ? -result : result);
 	return text ? text : "unknown error";
 }
 

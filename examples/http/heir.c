@@ -88,16 +88,13 @@ static int start_with(struct http_heir *heir, int theirs, const struct http_list
 
 int http_heir_start(struct http_heir *heir, const struct http_listeners *l, bool supervised)
 {
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	heir->control = pair[0];
-	int r = weft_adopt(pair[0]);
+	int pair[2], r = weft_socketpair(SOCK_STREAM, pair);
 	if (r < 0)
-		close(pair[0]);
-	else if ((r = start_with(heir, pair[1], l, supervised)) < 0)
+		return r;
+	heir->control = pair[0];
+	if ((r = start_with(heir, pair[1], l, supervised)) < 0)
 		weft_close(pair[0]);
-	close(pair[1]);
+	weft_close(pair[1]);
 	return r;
 }
 

@@ -1,7 +1,9 @@
 #include "parse.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "chars.h"
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,8 +11,15 @@
 #include "chars.h"
 #include "conn.h"
 
+#ifdef __linux__
+#include <sys/syscall.h>
 #ifdef SYS_openat2
 #include <linux/openat2.h>
+#endif
+#endif
+
+#ifdef __APPLE__
+#define st_mtim st_mtimespec
 #endif
 
 enum { PATH_SIZE = 1024 };

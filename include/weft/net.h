@@ -13,12 +13,17 @@
 #ifndef WEFT_NET_H
 #define WEFT_NET_H
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 #include "base.h"
 #include "time.h"
+
+#ifndef ENODATA
+#define ENODATA ENOATTR /* FreeBSD has none */
+#endif
 
 #define WEFT_READ 1u
 #define WEFT_WRITE 2u
