@@ -70,6 +70,11 @@ need_for_ci() {
 	need memcached memcached
 	need memccp libmemcached-tools
 	need python3 python3
+	[ -e /usr/share/llhttp/llhttp.c ] || add node-llhttp
+	need h2load nghttp2-client
+	need ab apache2-utils
+	need wrk wrk
+	need chromium chromium
 }
 
 need_for_peers() {

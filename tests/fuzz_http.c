@@ -5,7 +5,7 @@
  *   - the result and what was found do not depend on how the bytes were cut into calls
  *   - whatever a head's parser takes has spans inside of the head, and framing that is of one mind
  *   - with llhttp (WEFT_HAVE_LLHTTP): a head that is taken here llhttp takes too, with the same end, length and kind of body
- * WEFT_HAVE_LLHTTP needs fuzz_http_llhttp.c and the sources of llhttp (Debian: node-llhttp). */
+ * WEFT_HAVE_LLHTTP needs http_llhttp.c and the sources of llhttp (Debian: node-llhttp). */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "../examples/http/parse.h"
-#include "fuzz_http.h"
+#include "http_llhttp.h"
 
 #ifdef WEFT_HAVE_LLHTTP
 enum { has_oracle = true };

@@ -1,9 +1,9 @@
-/* What llhttp makes of a request, for fuzz_http.c; a file of its own because both parsers have an HTTP_GET. */
+/* What llhttp makes of a request; a file of its own because both parsers have an HTTP_GET. */
 #include <string.h>
 
 #include <llhttp.h>
 
-#include "fuzz_http.h"
+#include "http_llhttp.h"
 
 static int on_headers_complete(llhttp_t *parser)
 {

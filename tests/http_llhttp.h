@@ -1,6 +1,6 @@
 /* What another parser makes of a request. */
-#ifndef FUZZ_HTTP_H
-#define FUZZ_HTTP_H
+#ifndef HTTP_LLHTTP_H
+#define HTTP_LLHTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>
