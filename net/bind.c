@@ -22,14 +22,14 @@ struct plan {
 
 /* ---- paths ---------------------------------------------------------------------------------------------------------- */
 
-/* Whether a path is a unix socket that no process has. The probe is of another type than what we look for, so that a living
- * one refuses it (-EPROTOTYPE) rather than find it among its connections. */
-static bool is_stale(const struct wf_addr *addr, int type)
+/* Whether a path is a unix socket that no process has. The probe is one for datagrams, so that a living listener refuses it
+ * (-EPROTOTYPE) rather than find it among its connections. */
+static bool is_stale(const struct wf_addr *addr)
 {
 	struct stat st;
 	if (wf_os_path_stat(wf_addr_path(addr), &st) < 0 || !S_ISSOCK(st.st_mode))
 		return false;
-	int probe = wf_os_socket(AF_UNIX, type == SOCK_DGRAM ? SOCK_STREAM : SOCK_DGRAM, 0);
+	int probe = wf_os_socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (probe < 0)
 		return false;
 	int r = wf_os_connect(probe, &addr->any, addr->len);
@@ -37,10 +37,10 @@ static bool is_stale(const struct wf_addr *addr, int type)
 	return r == -ECONNREFUSED;
 }
 
-static int bind_to(int fd, const struct wf_addr *addr, int type)
+static int bind_to(int fd, const struct wf_addr *addr)
 {
 	int r = wf_os_bind(fd, &addr->any, addr->len);
-	if (r != -EADDRINUSE || !wf_addr_path(addr) || !is_stale(addr, type))
+	if (r != -EADDRINUSE || !wf_addr_path(addr) || !is_stale(addr))
 		return r;
 	wf_os_unlink(wf_addr_path(addr));
 	return wf_os_bind(fd, &addr->any, addr->len);
@@ -110,7 +110,7 @@ static int bind_and_finish(int fd, const struct wf_addr *addr, const struct plan
 	int r = set_options(fd, addr, plan);
 	if (r < 0 || plan->unbound)
 		return r < 0 ? r : finish(fd, addr, plan, NULL);
-	r = bind_to(fd, addr, plan->type);
+	r = bind_to(fd, addr);
 	if (r < 0)
 		return r;
 	r = take_name(addr, &name);

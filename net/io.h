@@ -18,8 +18,8 @@ struct wf_io {
 	size_t skip;
 	int error;       /* met after something was received: for the next call */
 	bool batch;      /* messages, n of them */
-	bool to_path;    /* to a unix socket by its address: nothing will tell when there is room */
-	int pause_ms;    /* of the next wait for that */
+	bool to_path;    /* to a unix socket by its address: if that is full, each try makes an edge, and room makes none */
+	int pause_ms;    /* before the last try of that kind */
 };
 
 /* Makes one try: what it moved, -EAGAIN, or another error. */

@@ -15,7 +15,7 @@
 
 #include "net_util.h"
 
-enum { MOST = 8 };
+enum { MOST = 64 };
 
 /* What the name "some" stands for. */
 static struct { bool v6; in_port_t port; } addresses[MOST];
@@ -282,6 +282,24 @@ static int dial_it(void *arg)
 {
 	(void)arg;
 	return dial_soon(weft_after(WEFT_SEC(50)));
+}
+
+/* Beside an attempt that goes on, too: those that fail do not each cost the time between two attempts. */
+CO_TEST(next_at_once_beside_another)
+{
+	in_port_t port, closed = closed_port(false);
+	struct hole hole;
+	struct weft_dial_opts opts = { .size = sizeof opts, .attempt_ns = WEFT_MS(100) };
+	int listener = listen_on_loopback(false, &port), fd;
+	dig(&hole);
+	add(false, hole.port);
+	for (int i = 0; i < MOST - 2; i++)
+		add(false, closed);
+	add(false, port);
+	CHECK_OK(fd = weft_dial_with("some:1", weft_after(WEFT_SEC(5)), &opts)); /* it would take more than six */
+	CHECK_RESULT(weft_close(fd), 0);
+	CHECK_RESULT(weft_close(listener), 0);
+	fill_in(&hole);
 }
 
 /* The first address answers when the second was begun long ago: its attempt went on. (The system asks again after a second.) */

@@ -191,6 +191,17 @@ CO_TEST(others_without_room_in_the_poller)
 	set_script(&controls, errors, 1);
 	CHECK_RESULT(weft_wait_fd(fds[0], WEFT_READ, WEFT_NEVER), -ENOSPC);
 	CHECK_EQ(wf_desc_count(), known);
+	for (unsigned n = 1; n <= 2; n++) { /* the first of two, the second */
+		static const int first[] = { ENOSPC }, second[] = { 0, ENOSPC };
+		int pair[2];
+		set_script(&controls, n == 1 ? first : second, n);
+		CHECK_RESULT(weft_pipe(pair), -ENOSPC);
+		set_script(&controls, n == 1 ? first : second, n);
+		CHECK_RESULT(weft_socketpair(SOCK_STREAM, pair), -ENOSPC);
+		set_script(&controls, first, 1);
+		CHECK_RESULT(weft_datagram("127.0.0.1:0", NULL, 0), -ENOSPC);
+		CHECK_EQ(wf_desc_count(), known); /* and none is left open: the harness looks */
+	}
 	CHECK_OK(fd = weft_dial(addr, WEFT_NEVER));
 	set_script(&controls, errors, 1); /* a dialled socket is registered when it first waits */
 	if (!wf_desc_find(fd)->registered) {
