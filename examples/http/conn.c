@@ -214,14 +214,17 @@ ssize_t http_fill(struct http_conn *c)
 	return fill_at(c, false, weft_now());
 }
 
-/* The server ends, and this connection waits for a request. If one has arrived it is still answered. */
+/* The server ends, and this connection waits for a request. If one has arrived it is still answered. Where other processes go on, a
+ * client's first request is waited for a little: it was let in, and must not notice that something ends. */
 static bool look_once_more(struct http_conn *c)
 {
+	const struct http_config *config = c->server->config;
+	bool is_new = c->requests == 0 && c->server->succeeded;
 	if (!http_flush(c))
 		return false;
 	make_room(c);
-	read_by(c, c->server->config->header_ns);
-	ssize_t n = transport_read_now(c, c->buf, c->size - OUT_LEAST);
+	read_by(c, is_new ? config->linger_ns : config->header_ns);
+	ssize_t n = is_new ? read_some(c, c->buf, c->size - OUT_LEAST, false) : transport_read_now(c, c->buf, c->size - OUT_LEAST);
 	if (n > 0)
 		was_received(c, (size_t)n);
 	return n > 0;

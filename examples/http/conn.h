@@ -89,6 +89,7 @@ struct http_counts {
 struct http_server {
 	const struct http_config *config;
 	int root_fd;             /* -1: no files */
+	bool succeeded;          /* by other processes; before draining */
 	_Atomic bool draining;   /* no further requests */
 	_Atomic int64_t live;    /* connections */
 	_Atomic uint64_t admitted;

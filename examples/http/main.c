@@ -133,6 +133,7 @@ static int drain(bool succeeded)
 	attr.name = "cut";
 	attr.daemon = true;
 	deadline = weft_after(server.config->drain_ns);
+	server.succeeded = succeeded || http_is_supervised();
 	server.draining = true;
 	http_listen_end(&listeners, succeeded);
 	knock();
