@@ -28,6 +28,7 @@ static const struct difference stricter[] = {
 	{"9112 3", 400, "/  HTTP", "the same"},
 	{"9112 3", 400, "/\tHTTP", "a tab in place of a blank"},
 	{"9112 3", 400, "GET /\r\n", "HTTP/0.9"},
+	{"9112 3", 414, "", "llhttp has no limits"},
 	{"9112 3.2", 400, "", "llhttp does not look at Host"},
 	{"9112 3.2.1", 400, "", "characters that no target has: llhttp takes what follows a slash nearly as it comes"},
 	{"9112 3.2.2", 400, "", "who is asked has to be well formed, and of a scheme that we speak"},
