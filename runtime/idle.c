@@ -9,8 +9,9 @@
  *     wake a worker for it                         4 look at every queue, the timers and the poller again
  *
  * Either the producer sees the idle processor and no spinner, or the sleeper sees the work. A producer with a processor of its own
- * may put step 3 off (sched.c, wake_for_backlog): it will come back to the scheduler and run the work itself, and while it
- * does not, the monitor looks. A spinner that finds work is one spinner less, so it looks whether another is needed. */
+ * may put step 3 off (sched.c, offer), and the sleeper leaves out what that producer does not offer: it will come back to the
+ * scheduler and run the work itself, and while it does not, the monitor looks. A spinner that finds work is one spinner less, so
+ * it looks whether another is needed. */
 #include "check.h"
 #include "monitor.h"
 #include "netpoll.h"
@@ -70,7 +71,7 @@ static bool work_waits(void)
 {
 	unsigned made = wf_procs_made();
 	for (unsigned i = 0; i < made; i++)
-		if (wf_runq_length(&wf_proc_at(i)->runq) > 0)
+		if (wf_proc_offers(wf_proc_at(i)))
 			return true;
 	return wf_u32_load(&wf_rt.global_count) != 0 || wf_next_timer() <= wf_os_now();
 }

@@ -21,8 +21,16 @@ static bool spin_for(struct wf_lock *lock)
 	return false;
 }
 
+static _Thread_local unsigned waits;
+
+WF_OPAQUE unsigned wf_lock_waits(void)
+{
+	return waits;
+}
+
 WF_COLD void wf_lock_slow(struct wf_lock *lock)
 {
+	waits++;
 	wf_u32 *sleepers = wf_lock_sleepers_of(lock);
 	while (!spin_for(lock)) {
 		wf_u32_add_full(sleepers, 1);

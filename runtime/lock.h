@@ -36,6 +36,9 @@ static inline wf_u32 *wf_lock_sleepers_of(const struct wf_lock *lock)
 void wf_lock_slow(struct wf_lock *lock);
 void wf_unlock_slow(struct wf_lock *lock);
 
+/* How often the calling thread has found a lock taken. */
+unsigned wf_lock_waits(void);
+
 #ifdef WEFT_DEBUG
 /* Counts the locks that this thread holds, so that a switch with one held is caught. */
 void wf_lock_note(int change);

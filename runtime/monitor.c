@@ -19,6 +19,7 @@
 #include "monitor.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 #include <weft/base.h>
 
@@ -141,6 +142,12 @@ static bool somebody_polls(void)
 	return polls || (!wf_netpoll_active() && wf_next_timer() == WF_TIME_NEVER);
 }
 
+/* What no thief can get at. The caller keeps the owner away. */
+static bool has_private(const struct wf_proc *p)
+{
+	return p->next || p->fresh_count > 0 || (wf_runq_length(&p->runq) > 0 && !wf_u32_load(&p->runq.shared));
+}
+
 /* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. A
  * thread that sleeps in the kernel (asleep) gives it up in any case after a slice (spent); then it becomes idle. True: it was
  * taken, and needs a worker. */
@@ -150,7 +157,7 @@ static bool take_locked(struct wf_proc *p, bool wanted, bool asleep, bool spent)
 	wf_store(&w->request, WF_REQUEST_TAKEN); /* pairs with the look in wf_enter */
 	wf_fence_heavy();
 	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
-	bool waits = outside && (wanted || p->next || p->fresh_count > 0);
+	bool waits = outside && (wanted || has_private(p));
 	if (waits || (outside && asleep && spent)) {
 		w->proc = NULL;
 		w->away = true;
@@ -331,11 +338,9 @@ void wf_monitor_thread_stuck(void)
 
 int wf_monitor_start(void)
 {
-	wf_u32_store(&monitor.stop, 0);
-	wf_u32_store(&monitor.asleep, 0);
+	memset(&monitor, 0, sizeof monitor); /* what was seen of an earlier run says nothing about this one */
 	wf_store(&monitor.deadline, (uintptr_t)WF_TIME_NEVER);
 	wf_u32_store(&monitor.check, 1);
-	monitor.quiet_since = monitor.calm = 0;
 	monitor.trim_at = wf_os_now() + wf_monitor_pace.trim_ns;
 	monitor.trace_at = wf_rt.config.trace_ns > 0 ? wf_os_now() + wf_rt.config.trace_ns : WF_TIME_NEVER;
 	wf_trace_start();

@@ -21,6 +21,10 @@ struct wf_worker;
 /* A dispatch so long (on average) pays for waking another worker, which costs both sides about 30 us together. */
 enum { WF_LONG_NS = 50000 };
 
+/* Dispatches this short, and those that keep meeting each other at locks, are about talking to each other: on two processors they
+ * would mostly wait for cache lines. */
+enum { WF_SHORT_NS = 1000 };
+
 /* So many new coroutines at most are kept from idle processors. */
 enum { WF_FRESH_MAX = 64 };
 
@@ -50,6 +54,8 @@ struct wf_proc {
 	int countdown_from;
 	int64_t looked_at;     /* when it last did; ns */
 	int64_t backlog_since; /* the ring has not been empty since; 0: it was */
+	unsigned seen_tail;    /* of the ring, at the last look around */
+	int64_t apart_until;   /* its coroutines have met those of others at locks too often; ns */
 	unsigned credits;      /* stacks of the default class promised to this processor */
 	unsigned free_co_count;
 	struct weft_co *free_cos;
@@ -63,6 +69,8 @@ struct wf_proc {
 	/* Anybody's. */
 	struct wf_timers timers WF_ALIGNED(WF_CACHE_LINE);
 	wf_u32 dispatch_ns; /* how long a dispatch takes here, on average */
+	wf_u32 apart;       /* short ones are to stay here, for a while */
+	wf_u32 aged_to;     /* what is in the ring before this place was there at two looks around, or is new */
 	struct wf_proc_stats stats;
 
 	/* Under rt.lock. */
@@ -95,6 +103,7 @@ struct wf_worker {
 	struct wf_proc *proc; /* changed by the monitor, under rt.lock, while the worker is outside */
 	struct weft_co *co;   /* running; NULL in the scheduler */
 	struct weft_co *pinned; /* the only one that it may run; NULL: any */
+	unsigned lock_waits;  /* how often its thread had found a lock taken, at the last look around */
 	int budget;           /* what the running coroutine may still spend (sched.h, WF_COST_...) */
 	struct weft_co *collected; /* made runnable by the poller while the worker had no processor; linked by next */
 	unsigned char how;    /* enum wf_ready_how: what wf_ready does */
@@ -201,6 +210,20 @@ static inline unsigned wf_proc_random(struct wf_proc *p)
 	p->random ^= p->random >> 17;
 	p->random ^= p->random << 5;
 	return p->random;
+}
+
+/* Whether another processor would help with what is in its ring: not with short dispatches, unless they have waited, for moving
+ * them costs more than they do. Anybody; a hint, true for one that is stuck (the monitor sees to that). */
+static inline bool wf_proc_wants_help(const struct wf_proc *p)
+{
+	return wf_u32_load(&p->dispatch_ns) >= (wf_u32_load(&p->apart) ? WF_LONG_NS : WF_SHORT_NS) ||
+	       (int)(wf_u32_load(&p->aged_to) - wf_u32_load(&p->runq.head)) > 0 || wf_stress(2);
+}
+
+/* Whether there is something to steal. Anybody. */
+static inline bool wf_proc_offers(const struct wf_proc *p)
+{
+	return wf_runq_length(&p->runq) > 0 && wf_u32_load(&p->runq.shared) && wf_proc_wants_help(p);
 }
 
 /* Gives back what the processor has too much of: promises, and half of a full stack cache. The owner. */

@@ -15,6 +15,7 @@ enum {
 	LOOK_MIN = 1,         /* dispatches between two looks, at least and at most */
 	LOOK_MAX = 1024,
 	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
+	APART_NS = 10000000,  /* how long a processor whose coroutines met others at locks keeps them to itself */
 	PRIVATE_AGE_MAX = 4,  /* entries that may find private work waiting while a processor is idle */
 	TIME_SPREAD = 16,     /* which of the next that are made runnable is measured: one of so many */
 	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
@@ -28,10 +29,17 @@ WF_OPAQUE struct wf_worker *wf_worker_self_opaque(void)
 
 /* ---- the next one -------------------------------------------------------------------------------------------------- */
 
-/* Whether another worker would help with what is in the ring. Not for every event: a wake costs more than most dispatches. */
-static void wake_for_backlog(struct wf_proc *p)
+/* Lets others have what is in the ring, if that helps, and wakes another worker for it; not for every event, for a wake costs more
+ * than most dispatches. relaxed: a policy; the monitor looks again. A ring that is not shared is taken with the processor where
+ * the owner does not come back, so without handoff every ring is shared. */
+static void offer(struct wf_proc *p)
 {
-	if (wf_u32_load(&wf_rt.idle_count) == 0 || wf_runq_length(&p->runq) == 0) /* relaxed: a policy; the monitor looks again */
+	if (wf_u32_load(&wf_rt.proc_count) == 1)
+		return;
+	bool wanted = wf_proc_wants_help(p);
+	if (wf_unlikely(!wf_u32_load(&p->runq.shared)) && (wanted || !wf_rt.config.handoff))
+		wf_runq_share_owner(&p->runq);
+	if (!wanted || wf_u32_load(&wf_rt.idle_count) == 0 || wf_runq_length(&p->runq) == 0)
 		return;
 	if (wf_u32_load(&p->dispatch_ns) >= WF_LONG_NS || wf_stress(2) ||
 	    (p->backlog_since && p->looked_at - p->backlog_since >= BACKLOG_NS))
@@ -75,9 +83,18 @@ struct weft_co *wf_pick_next(struct wf_worker *w)
 	}
 	if (wf_runq_length(&p->runq) > PREFETCH_CO)
 		prefetch(&p->runq);
-	if (wf_unlikely(wf_u32_load(&wf_rt.idle_count) != 0))
-		wake_for_backlog(p);
 	return co;
+}
+
+/* Whether so many dispatches found locks taken that their coroutines had better be alone for a while. */
+static void keep_apart(struct wf_worker *w, int dispatches, int64_t now)
+{
+	struct wf_proc *p = w->proc;
+	unsigned waits = wf_lock_waits(), since = waits - w->lock_waits;
+	w->lock_waits = waits;
+	if (since * 2 > (unsigned)dispatches)
+		p->apart_until = now + APART_NS;
+	wf_u32_store(&p->apart, now < p->apart_until); /* relaxed: a hint */
 }
 
 /* Sets how many dispatches until the next look, so that one comes about every LOOK_NS. */
@@ -130,6 +147,8 @@ static void make_public(struct wf_worker *w)
 		next = co->next;
 		wf_ring_push(w, co);
 	}
+	p->seen_tail = wf_u32_load(&p->runq.tail);
+	wf_u32_store(&p->aged_to, p->seen_tail); /* relaxed: a hint. Nobody knows how much work they are */
 }
 
 WF_COLD void wf_proc_empty(struct wf_proc *p)
@@ -194,8 +213,12 @@ void wf_look_around(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
 	int64_t now = wf_os_now();
+	keep_apart(w, p->countdown_from - p->countdown, now);
 	pace(p, now);
 	wf_count(&p->stats.looks);
+	wf_u32_store(&p->aged_to, p->seen_tail); /* relaxed: a hint */
+	if (wf_runq_length(&p->runq) == 0)
+		p->backlog_since = 0;
 	have_one_timed(w, now);
 	unsigned char former = wf_batch_begin(w);
 	if (wf_u32_load(&wf_rt.global_count) != 0) /* relaxed: looked at again before anybody sleeps */
@@ -207,12 +230,11 @@ void wf_look_around(struct wf_worker *w)
 		wf_netpoll_wait(w, 0);
 	}
 	wf_batch_end(w, former);
+	p->seen_tail = wf_u32_load(&p->runq.tail);
 	make_public(w);
-	if (wf_unlikely(!wf_u32_load(&p->runq.shared)) && wf_u32_load(&wf_rt.proc_count) > 1)
-		wf_runq_share_owner(&p->runq);
 	if (!p->backlog_since && wf_runq_length(&p->runq) > 0)
 		p->backlog_since = now;
-	wake_for_backlog(p);
+	offer(p);
 	wf_drain_check();
 	if (wf_unlikely(wf_u32_load(&p->retire) != 0))
 		wf_retire(w);
@@ -303,7 +325,7 @@ WF_COLD void wf_private_waits(struct wf_worker *w)
 		return;
 	p->private_age = 0;
 	make_public(w);
-	wake_for_backlog(p);
+	offer(p);
 }
 
 void wf_global_push(struct weft_co *first, struct weft_co *last, unsigned n)

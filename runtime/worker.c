@@ -21,7 +21,9 @@ static struct weft_co *steal(struct wf_worker *w)
 	for (unsigned i = 0; i < made; i++) {
 		struct wf_proc *victim = wf_proc_at((start + i) % made);
 		unsigned n;
-		struct weft_co *co = victim == p ? NULL : wf_runq_steal_any(&p->runq, &victim->runq, &n);
+		if (victim == p || !wf_proc_offers(victim))
+			continue;
+		struct weft_co *co = wf_runq_steal_any(&p->runq, &victim->runq, &n);
 		if (!co)
 			continue;
 		wf_count(&p->stats.steals);
