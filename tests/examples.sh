@@ -1,7 +1,7 @@
 #!/bin/sh
 # The examples that are no servers: what they print, and how they end.
 #
-# Usage: examples.sh sieve|race|supervised|gateway sanitize=[address|thread] COMMAND...
+# Usage: examples.sh sieve|race|supervised|gateway|patterns sanitize=[address|thread] COMMAND...
 set -u
 what=$1 sanitize=$2
 shift 2
@@ -85,6 +85,17 @@ gateway)
 	said out " 1 waited at a time, 0 wrong$"
 	try 2 "$@" --wait 20-10
 	try 2 "$@" --clients
+	;;
+patterns)
+	try 0 "$@" --ms 250 --heavy-us 2000
+	for model in basic multi-reader worker-pool coroutines; do
+		for load in alone heavy; do
+			said out "^$model  *$load  *[1-9][0-9]* requests .*p99  *[1-9]"
+		done
+	done
+	try 0 "$@" --ms 100 coroutines
+	[ "$(wc -l <"$work/out")" -eq 2 ] || said out "two lines"
+	try 2 "$@" coroutine
 	;;
 esac
 exit $((failures != 0))
