@@ -1,16 +1,5 @@
 # Reads lines "WHO CONNECTIONS RPS CPU P50 P99 P999" (several for a step: their medians count) and prints for each who its steps. The
-# knee is marked: the first step that gives 95 % of the best throughput; beyond it connections add waiting and nothing else.
-
-function median_of(text,    n, i, k, v, list) {
-	n = split(text, list, " ")
-	for (i = 1; i <= n; i++) {
-		v = list[i] + 0
-		for (k = i - 1; k > 0 && list[k] > v; k--)
-			list[k + 1] = list[k]
-		list[k + 1] = v
-	}
-	return n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
-}
+# knee is marked: the first step that gives 95 % of the best throughput; beyond it connections add waiting and nothing else. With median.awk.
 
 {
 	if (!($1 in seen))

@@ -20,7 +20,14 @@ say_absent() {
 
 title() { printf '\n== %s\n' "$*"; }
 
-table() { awk -v everybody="$everybody" -f "$root/bench/table.awk" "$out"; }
+# by PROGRAM [AWK-OPTION]... FILE...: by a program of bench/ that needs medians.
+by() {
+	program=$1
+	shift
+	awk -f "$root/bench/median.awk" -f "$root/bench/$program.awk" "$@"
+}
+
+table() { by table -v everybody="$everybody" "$out"; }
 
 # The last CPU: the load's. Servers are on CPU 0.
 load_cpu=$(($(nproc) - 1))

@@ -1,30 +1,18 @@
 # Reads lines "WHO NAME VALUE UNIT" in any order. For each name a row, for each of `everybody` (names in one string) a column: the
-# median, half the range in per cent of it, and how many times better weft is. Bigger is better for units with "/s", else smaller.
-
-function median_of(who, name,    n, i, k, v, t, list) {
-	n = split(values[who, name], list, " ")
-	for (i = 1; i <= n; i++) {
-		v = list[i] + 0
-		for (k = i - 1; k > 0 && list[k] > v; k--)
-			list[k + 1] = list[k]
-		list[k + 1] = v
-	}
-	range = list[n] - list[1]
-	return n % 2 ? list[(n + 1) / 2] : (list[n / 2] + list[n / 2 + 1]) / 2
-}
+# median, half the range in per cent of it, and how many times better weft is. Bigger is better for rates ("1/s", "per_s"), else smaller. With median.awk.
 
 function cell(who, name,    m, text, w) {
 	if (!((who, name) in values))
 		return ""
-	m = median_of(who, name)
+	m = median_of(values[who, name])
 	text = sprintf("%.4g", m)
 	if (m > 0)
 		text = text sprintf(" ~%.0f%%", 50 * range / m)
 	if (who == "weft" || !(("weft", name) in values))
 		return text
-	w = median_of("weft", name)
+	w = median_of(values["weft", name])
 	if (w > 0 && m > 0)
-		text = text sprintf(" %.2fx", unit[name] ~ /\/s/ ? w / m : m / w)
+		text = text sprintf(" %.2fx", unit[name] ~ /\/s|per_s/ ? w / m : m / w)
 	return text
 }
 

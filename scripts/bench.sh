@@ -16,7 +16,7 @@
 #   all       all of these, in a quarter of an hour
 # Environment:
 #   ROUNDS=3          how often each is run
-#   SECONDS_EACH=1.5  how long a server is measured each time
+#   SECONDS_EACH=1    how long a server is measured each time
 #   RATE=20000        requests a second for open
 #   RESULTS=DIR       for raw.txt (every figure) and plots; build/results unless set
 # Peers are built from bench/peers as far as the machine has what they need; the others are named. Nothing is installed for them
@@ -24,7 +24,7 @@
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 rounds=${ROUNDS:-3}
-seconds=${SECONDS_EACH:-1.5}
+seconds=${SECONDS_EACH:-1}
 rate=${RATE:-20000}
 build=${WEFT_BUILD_DIR:-$root/build/bench}
 peers=${PEERS:-$root/build/peers}
@@ -53,7 +53,7 @@ micro() {
 	run_micro_list "$root/bench/micro.txt" "$rounds"
 }
 
-# A third of the rounds: each takes half a minute.
+# A third of the rounds: each takes a minute.
 waits() {
 	say_absent micro go tokio loom
 	printf '%s\n' "parked 1000000 -" "parked 100000,1 -" "timers 10000 -" "timers 100000 -" >"$work/list"
@@ -75,7 +75,7 @@ memory() {
 
 hog() {
 	say_absent micro go threads
-	for round in $(seq "$rounds"); do
+	for round in $(seq $(((rounds + 1) / 2))); do
 		for sizes in 0 4 4,0,1 4,0,2 0,64; do
 			run_micro weft 2 hog "$sizes"
 			case $sizes in
@@ -169,7 +169,7 @@ ladder() {
 			stop_server
 		done
 	done
-	awk -f "$root/bench/ladder.awk" "$results/ladder.txt"
+	by ladder "$results/ladder.txt"
 }
 
 idle() {
@@ -197,7 +197,7 @@ idle() {
 draw_ladder() {
 	column=$1 name=$2
 	shift 2
-	for mark in $(awk -f "$root/bench/ladder.awk" "$results/ladder.txt" | awk '/knee$/ { print $1 ":" $2 }'); do
+	for mark in $(by ladder "$results/ladder.txt" | awk '/knee$/ { print $1 ":" $2 }'); do
 		set -- "$@" --mark "$mark"
 	done
 	awk -v c="$column" '{ print $1, $2, $c }' "$results/ladder.txt" |
@@ -251,5 +251,7 @@ echo 'A cell: median, half the range in per cent, how many times better weft is 
 for what; do
 	run "$what"
 done
+title "aims (bench/aims.txt)"
+by aims "$results/raw.txt" "$root/bench/aims.txt"
 title "plots and raw.txt are in $results"
 plot

@@ -21,18 +21,14 @@ static double read_field(const char *path, const char *word)
 	return value;
 }
 
-/* User and system time of a process, all its threads: fields 14 and 15 of stat, the 12th and 13th after the name. */
+/* User and system time of a process, all its threads, ended ones too: what /proc/PID/stat says, but not in ticks of 10 ms. */
 static double read_cpu(int pid)
 {
-	char path[64], line[1024] = "";
-	unsigned long user = 0, system = 0;
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	FILE *f = fopen(path, "r");
-	if (f && fgets(line, sizeof line, f) && strrchr(line, ')'))
-		sscanf(strrchr(line, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
-	if (f)
-		fclose(f);
-	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+	struct timespec t = { 0 };
+	clockid_t clock;
+	if (clock_getcpuclockid(pid, &clock) == 0)
+		clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static uint64_t read_switches(int pid)
