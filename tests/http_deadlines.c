@@ -166,6 +166,45 @@ TEST(slow_reader)
 	server_stop(&s);
 }
 
+/* Many clients, of which some are slow in every way: these are given up, the others served meanwhile. bench/http_slow measures. */
+TEST(slow_ones_among_many)
+{
+	enum { CLIENTS = 200, SLOW = 6 };
+	static const char *const begun[] = {
+		"GET / HTTP/1.1\r\nHost: a\r\n", POST("Content-Length: 1000000\r\n"), GET("/bytes/1000000000"),
+	};
+	static char buffer[4096];
+	struct server s;
+	int fds[CLIENTS], slow = SLOW;
+	server_start(&s, "--header-timeout 0.5 --body-timeout 0.5 --write-timeout 0.5 --drain 40");
+	for (int i = 0; i < CLIENTS; i++)
+		fds[i] = dial(&s);
+	for (int i = 0; i < SLOW; i++)
+		tell(fds[i], begun[i % 3], strlen(begun[i % 3]));
+	while (slow > SLOW / 3) { /* who does not read does not see the end */
+		for (int i = SLOW; i < CLIENTS; i++)
+			TELL(fds[i], GET("/bytes/100"));
+		for (int i = SLOW; i < CLIENTS; i++)
+			expect(fds[i], 200, NULL);
+		for (int i = 0; i < SLOW; i++) {
+			bool reads = i % 3 == 2;
+			if (fds[i] < 0)
+				continue;
+			ssize_t heard = recv(fds[i], buffer, reads ? 1 : sizeof(buffer), MSG_DONTWAIT);
+			if (heard != 0 && (reads || TELL(fds[i], "x")))
+				continue;
+			close(fds[i]);
+			fds[i] = -1;
+			slow--;
+		}
+	}
+	server_signal(&s);
+	for (int i = SLOW; i < CLIENTS; i++)
+		expect_end(fds[i]);
+	CHECK_EQ(server_wait(&s), 0); /* without having to cut those that do not read */
+	CHECK_STR(s.error, "");
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
 TEST(end_with_nobody_there)
