@@ -128,14 +128,11 @@ static ssize_t take_bytes(struct http_client *c)
 	return (ssize_t)n;
 }
 
-bool http_client_has_more(const struct http_client *c)
-{
-	return c->in < c->end;
-}
-
 /* The head stays where it is. */
 static ssize_t refill(struct http_client *c, int64_t ns)
 {
+	if (ns == 0)
+		return -EAGAIN;
 	c->in = c->end = c->head.at;
 	ssize_t n = read_on(c, ns);
 	if (n == 0 && c->body == CLIENT_REST) {

@@ -48,10 +48,7 @@ int http_client_send(struct http_client *client, const char *p, size_t n, int64_
  * After -ETIMEDOUT it may be called again. */
 int http_client_head(struct http_client *client, bool to_head, int64_t ns);
 
-/* Whether the next piece of the body has come already. */
-bool http_client_has_more(const struct http_client *client);
-
-/* The next piece of the body, good until the next call: its length, 0 at the end. */
+/* The next piece of the body, good until the next call: its length, 0 at the end. With ns 0 it does not wait: -EAGAIN. */
 ssize_t http_client_next(struct http_client *client, const char **piece, int64_t ns);
 
 /* Whether another request may follow: the response ended where it said, and nothing came behind it. */

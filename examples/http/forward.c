@@ -158,8 +158,8 @@ static void put_framing(struct text *t, const struct http_conn *c)
 		PUT(t, "Expect: 100-continue\r\n");
 }
 
-/* The server above sees the host that the client asked for, as it would without us. */
-size_t http_forward_request(struct http_conn *c, struct http_client *client)
+/* The server above sees the host that the client asked for, as it would without us; a client of HTTP/1.0 may have said none. */
+size_t http_forward_request(struct http_conn *c, struct http_client *client, const char *addr)
 {
 	struct text t = { client->text, 0, client->room };
 	const struct http_head *h = &c->head;
@@ -169,7 +169,10 @@ size_t http_forward_request(struct http_conn *c, struct http_client *client)
 	PUT(&t, " ");
 	put_target(&t, h, base);
 	PUT(&t, " HTTP/1.1\r\nHost: ");
-	put_span(&t, base, h->authority);
+	if (h->authority.len > 0)
+		put_span(&t, base, h->authority);
+	else
+		put(&t, addr, strlen(addr));
 	PUT(&t, "\r\n");
 	put_fields(&t, h, base);
 	name_peer(c->fd, peer);

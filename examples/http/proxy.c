@@ -75,6 +75,7 @@ struct exchange {
 	struct http_conn *c;
 	struct http_client *client;
 	const struct http_config *config;
+	const char *addr;   /* of the server above */
 	size_t n;           /* of client->text: not sent to the client yet */
 	bool body_begun;    /* some of the request's body is gone */
 	bool answered;      /* the response has begun */
@@ -153,6 +154,18 @@ static bool pass_chunk(struct exchange *x, const char *p, size_t n)
 	return pass(x, size, (size_t)length) && pass(x, p, n) && pass(x, "\r\n", 2);
 }
 
+/* The next piece. Before it is waited for, what there is goes out. */
+static ssize_t next_piece(struct exchange *x, const char **piece)
+{
+	ssize_t n = http_client_next(x->client, piece, 0);
+	if (n == -EAGAIN && !pass_text(x))
+		return -EPIPE;
+	if (n == -EAGAIN)
+		n = http_client_next(x->client, piece, x->config->proxy_ns);
+	x->c->body_sent += n > 0 ? (uint64_t)n : 0;
+	return n;
+}
+
 /* A body that breaks off, breaks off at the client too: the connection ends where nobody can take that for the body's end. */
 static void pass_response_body(struct exchange *x, bool chunked)
 {
@@ -160,10 +173,7 @@ static void pass_response_body(struct exchange *x, bool chunked)
 	ssize_t n;
 	bool well = true;
 	do {
-		if (!http_client_has_more(x->client))
-			well = pass_text(x); /* what follows may take its time */
-		n = well ? http_client_next(x->client, &piece, x->config->proxy_ns) : -EPIPE;
-		x->c->body_sent += n > 0 ? (uint64_t)n : 0;
+		n = next_piece(x, &piece);
 		if (n > 0)
 			well = chunked ? pass_chunk(x, piece, (size_t)n) : pass(x, piece, (size_t)n);
 	} while (well && (n > 0 || is_early(x, n)));
@@ -244,7 +254,8 @@ static int exchange(struct exchange *x)
 	struct http_conn *c = x->c;
 	c->continue_due = c->continue_due && c->body != HTTP_BODY_NONE;
 	x->sent = WEFT_NOW;
-	int r = http_client_send(x->client, x->client->text, http_forward_request(c, x->client), x->config->proxy_ns);
+	size_t n = http_forward_request(c, x->client, x->addr);
+	int r = http_client_send(x->client, x->client->text, n, x->config->proxy_ns);
 	if (r < 0)
 		return r;
 	if (c->continue_due) {
@@ -287,6 +298,7 @@ static bool is_ours(int r)
 static int connect_to(struct exchange *x, struct http_upstream *u, bool fresh)
 {
 	size_t room = (x->config->limits.head > CLIENT_HEAD ? x->config->limits.head : CLIENT_HEAD) + PROXY_ROOM;
+	x->addr = u->addr;
 	x->client = fresh ? NULL : http_pool_take(u);
 	if (x->client != NULL)
 		return 0;

@@ -12,8 +12,8 @@ enum { PROXY_ROOM = 6144 }; /* bytes of client->text above the largest head: wha
 
 /* ---- forward.c: messages, put together in client->text ------------------------------------------------------------ */
 
-/* The head of the request that c has read; its length. */
-size_t http_forward_request(struct http_conn *c, struct http_client *client);
+/* The head of the request that c has read, to a server at addr; its length. */
+size_t http_forward_request(struct http_conn *c, struct http_client *client, const char *addr);
 
 /* The head of the response that client has read; its length. chunked: the body follows in chunks. */
 size_t http_forward_response(struct http_conn *c, struct http_client *client, bool chunked);
