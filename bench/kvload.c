@@ -3,9 +3,9 @@
  *
  *     kvload PORT [-c CONNECTIONS] [-d SECONDS] [-k KEYS] [-s SIZE] [-g PERCENT] [-p DEPTH] [-P PID] [-n NAME]
  *
- * All keys are stored first. Then each connection sends DEPTH commands (1), of which PERCENT (90) are gets and the others sets, waits
- * for all answers, and begins again. Prints requests per second, the latency of such a batch in us, and with the PID of the server
- * how much CPU it used for each request; after NAME, as the other benchmarks do. The exit status is 1 if an answer was wrong. */
+ * All keys are stored first. Then each connection sends DEPTH commands (1), of which PERCENT (90) are gets and the others sets,
+ * waits for all answers, and begins again. Prints requests per second, the latency of such a batch in us, and with the PID of the
+ * server how much CPU it used for each request, all after NAME. The exit status is 1 if an answer was wrong. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -180,7 +180,8 @@ static void run(int epoll)
 	}
 	double requests = (double)latency.count * (double)depth;
 	printf("%s.rps %.0f 1/s\n", name, requests / ((double)(now - start) / 1e9));
-	printf("%s.p50 %.1f us\n%s.p99 %.1f us\n", name, hist_quantile(&latency, 0.5) / 1e3, name, hist_quantile(&latency, 0.99) / 1e3);
+	printf("%s.p50 %.1f us\n", name, hist_quantile(&latency, 0.5) / 1e3);
+	printf("%s.p99 %.1f us\n", name, hist_quantile(&latency, 0.99) / 1e3);
 	if (server_pid)
 		printf("%s.cpu %.3f us\n", name, (cpu_seconds() - cpu) * 1e6 / requests);
 }
@@ -214,8 +215,8 @@ static bool read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	if (!read_options(argc, argv)) {
-		fputs("usage: kvload PORT [-c CONNECTIONS] [-d SECONDS] [-k KEYS] [-s SIZE] [-g PERCENT] [-p DEPTH] [-P PID] [-n NAME]\n",
-		      stderr);
+		fputs("usage: kvload PORT [-c CONNECTIONS] [-d SECONDS] [-k KEYS] [-s SIZE] [-g PERCENT] [-p DEPTH] [-P PID]\n"
+		      "              [-n NAME]\n", stderr);
 		return 2;
 	}
 	size_t batch = (size_t)depth * ((size_t)size + 2 * HEAD_MAX);

@@ -15,30 +15,30 @@ trap 'rm -f "$raw"' EXIT
 trap 'exit 1' INT TERM
 command -v memcached >/dev/null || { echo "memcached is not installed"; exit 77; }
 
-# run WHO NAME THREADS ARGUMENT...: of kvload
+# run WHO NAME THREADS DEPTH
 run() {
-	who=$1 name=$2 threads=$3
-	shift 3
+	who=$1 name=$2 threads=$3 depth=$4
 	server_cpus=0 client_cpus=1
 	[ "$threads" -eq 1 ] || server_cpus=0,1 client_cpus=0,1
-	if [ "$who" = memkv ]; then
-		WEFT_MAXPROCS=$threads taskset -c $server_cpus "$build/examples/memkv" --listen 127.0.0.1:$port --memory 512 >/dev/null &
-	else
-		taskset -c $server_cpus memcached -u "$(id -un)" -l 127.0.0.1 -p $port -U 0 -m 512 -t "$threads" &
-	fi
+	case $who in
+	memkv) set -- "$build/examples/memkv" --listen 127.0.0.1:$port --memory 512 ;;
+	memcached) set -- memcached -u "$(id -un)" -l 127.0.0.1 -p $port -U 0 -m 512 -t "$threads" ;;
+	esac
+	WEFT_MAXPROCS=$threads taskset -c $server_cpus "$@" >/dev/null &
 	server=$!
 	sleep 0.5
-	taskset -c $client_cpus "$build/bench/kvload" $port -d "$seconds" -P $server -n "$name" "$@" | sed "s/^/$who /" | tee -a "$raw"
+	taskset -c $client_cpus "$build/bench/kvload" $port -c 64 -p "$depth" -d "$seconds" -P $server -n "$name" |
+		sed "s/^/$who /" | tee -a "$raw"
 	kill $server
 	wait $server || true
 }
 
 for round in $(seq "$rounds"); do
 	for who in memcached memkv; do
-		run $who c64 1 -c 64
-		run $who c64x16 1 -c 64 -p 16
-		run $who c64.p2 2 -c 64
-		run $who c64x16.p2 2 -c 64 -p 16
+		run $who c64 1 1
+		run $who c64x16 1 16
+		run $who c64.p2 2 1
+		run $who c64x16.p2 2 16
 	done
 done
 
@@ -49,6 +49,7 @@ sort -k2,2 -k1,1 -k3,3g "$raw" | awk '
 		for (name in names) {
 			a = median(name " memcached")
 			b = median(name " memkv")
-			printf "%-16s memcached %10.2f  memkv %10.2f %s  %.2fx\n", name, a, b, names[name], names[name] == "1/s" ? b / a : a / b
+			ratio = names[name] == "1/s" ? b / a : a / b
+			printf "%-16s memcached %10.2f  memkv %10.2f %s  %.2fx\n", name, a, b, names[name], ratio
 		}
 	}' | sort

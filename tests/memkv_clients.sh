@@ -1,9 +1,11 @@
 #!/bin/sh
 # examples/memkv with the clients that people have: those of libmemcached, nc, and python over a plain socket. Each is left out, by
-# name, where it is not installed.
+# name, where it is not installed. And with bench/kvload, if it was built.
 #
-# Usage: memkv_clients.sh COMMAND...: how to run the server
+# Usage: memkv_clients.sh KVLOAD COMMAND...: the load generator; how to run the server
 set -u
+kvload=$1
+shift
 export WEFT_STRESS_SEED="${WEFT_STRESS_SEED:-1}"
 
 dir=$(mktemp -d) || exit 1
@@ -110,6 +112,12 @@ assert f.readline() == b"END\r\n"
 print("all there")
 END
 	same "python" "all there" "$(timeout 60 python3 "$dir/client.py" "$port" 2>&1)"
+fi
+
+if [ -x "$kvload" ]; then
+	ran=$((ran + 1))
+	timeout 60 "$kvload" "$port" -c 20 -d 1 -k 500 -s 3000 -p 7 >"$dir/load" 2>&1
+	same "kvload" "0 3" "$? $(grep -c '^kv\.[rp].* [1-9][0-9.]* ' "$dir/load")"
 fi
 
 kill -TERM "$pid"
