@@ -26,21 +26,42 @@ struct fault {
 	long turn;                               /* in which answer of a connection */
 };
 
-static const struct fault *fault;
-static volatile bool changed; /* set before the answer is sent, read when the load generator has ended */
-static const char *http_reply; /* NULL: echo */
+static struct {
+	pthread_mutex_t lock;
+	const char *reply;         /* NULL: echo */
+	const struct fault *fault; /* NULL: none */
+	bool changed;              /* it has happened */
+} server = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void behave(const char *reply, const struct fault *fault)
+{
+	pthread_mutex_lock(&server.lock);
+	server.reply = reply;
+	server.fault = fault;
+	server.changed = false;
+	pthread_mutex_unlock(&server.lock);
+}
+
+static bool has_changed(void)
+{
+	pthread_mutex_lock(&server.lock);
+	bool result = server.changed;
+	pthread_mutex_unlock(&server.lock);
+	return result;
+}
 
 static size_t answer(char *bytes, size_t n, long turn)
 {
-	if (http_reply) {
-		n = strlen(http_reply);
-		memcpy(bytes, http_reply, n);
+	pthread_mutex_lock(&server.lock);
+	const struct fault *fault = server.fault && turn == server.fault->turn ? server.fault : NULL;
+	if (server.reply) {
+		n = strlen(server.reply);
+		memcpy(bytes, server.reply, n);
 	}
-	if (fault && turn == fault->turn) {
-		changed = true;
-		n = fault->change(bytes, n);
-	}
-	return n;
+	if (fault)
+		server.changed = true;
+	pthread_mutex_unlock(&server.lock);
+	return fault ? fault->change(bytes, n) : n;
 }
 
 static void *serve(void *arg)
@@ -64,6 +85,8 @@ static void *accept_all(void *arg)
 	for (int fd; (fd = accept((int)(intptr_t)arg, NULL, NULL)) >= 0;)
 		if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) != 0)
 			close(fd);
+		else
+			pthread_detach(thread);
 	return NULL;
 }
 
@@ -77,6 +100,7 @@ static int start_server(void)
 	CHECK_EQ(listen(fd, 64), 0);
 	CHECK_EQ(getsockname(fd, (struct sockaddr *)&in, &size), 0);
 	CHECK_EQ(pthread_create(&thread, NULL, accept_all, (void *)(intptr_t)fd), 0);
+	CHECK_EQ(pthread_detach(thread), 0);
 	return ntohs(in.sin_port);
 }
 
@@ -109,20 +133,19 @@ static int run_until_changed(const char *options, int port)
 {
 	char all[256];
 	int status = 0;
-	for (double seconds = 0.05; !changed && seconds < 20; seconds *= 4) {
+	for (double seconds = 0.05; !has_changed() && seconds < 20; seconds *= 4) {
 		snprintf(all, sizeof all, "%s -d %.2f", options, seconds);
 		status = run_load(all, port);
 	}
-	CHECK(changed);
+	CHECK(has_changed());
 	return status;
 }
 
-static void notice_all(const struct fault *faults, size_t n, const char *options)
+static void notice_all(const char *reply, const struct fault *faults, size_t n, const char *options)
 {
 	int port = start_server();
 	for (size_t i = 0; i < n; i++) {
-		changed = false;
-		fault = &faults[i];
+		behave(reply, &faults[i]);
 		int status = run_until_changed(options, port);
 		if (status != WRONG)
 			test_fail(__FILE__, __LINE__, "%s: not noticed, status %d: %s", faults[i].what, status, printed);
@@ -165,15 +188,10 @@ static size_t swap_halves(char *bytes, size_t n)
 	return n;
 }
 
-/* The answer of a turn before, or of another connection. */
+/* Bytes that are nobody's. */
 static size_t answer_another(char *bytes, size_t n)
 {
-	static char kept[64];
-	static size_t nkept;
-	if (nkept == n)
-		memcpy(bytes, kept, n);
-	else
-		memset(bytes, 0, n);
+	memset(bytes, 'x', n);
 	return n;
 }
 
@@ -203,8 +221,6 @@ static size_t say_nothing_of_length(char *bytes, size_t n)
 	return n;
 }
 
-static size_t repeat_the_last(char *bytes, size_t n) { return repeat(bytes, n); }
-
 static const char hello[] = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, World!";
 
 /* ---- cases ------------------------------------------------------------------------------------------------------------- */
@@ -224,7 +240,7 @@ TEST(honest_servers_are_not_accused)
 	}
 	CHECK_EQ(value_of(" wrong="), 0);
 	CHECK_EQ(value_of(" unanswered="), 0);
-	http_reply = hello;
+	behave(hello, NULL);
 	CHECK_EQ(run_load("--http -c 3 -d 0.05 --drain 20", port), 0);
 	CHECK_GT(value_of(" requests="), 0);
 }
@@ -236,7 +252,7 @@ TEST(wrong_echoes_are_noticed)
 		{ "an answer twice", repeat, 3 }, { "halves swapped", swap_halves, 3 }, { "another answer", answer_another, 3 },
 		{ "hung up", hang_up, 3 }, { "a bit of the first changed", flip_a_bit, 1 },
 	};
-	notice_all(faults, sizeof faults / sizeof faults[0], "-c 3");
+	notice_all(NULL, faults, sizeof faults / sizeof faults[0], "-c 3");
 }
 
 TEST(wrong_replies_are_noticed)
@@ -246,17 +262,16 @@ TEST(wrong_replies_are_noticed)
 		{ "another status", refuse, 3 }, { "a longer body", say_longer, 3 }, { "no length", say_nothing_of_length, 3 },
 		{ "hung up", hang_up, 3 },
 	};
-	http_reply = hello;
-	notice_all(faults, sizeof faults / sizeof faults[0], "--http -c 3");
+	notice_all(hello, faults, sizeof faults / sizeof faults[0], "--http -c 3");
 }
 
 /* Two requests are due, and the second of them is answered twice: nothing follows that could be wrong. */
 TEST(the_last_answer_twice_is_noticed)
 {
-	static const struct fault twice = { "the last answer twice", repeat_the_last, 2 };
-	fault = &twice;
+	static const struct fault twice = { "the last answer twice", repeat, 2 };
+	behave(NULL, &twice);
 	int status = run_load("-c 1 -r 10 -d 0.15", start_server());
-	CHECK(changed);
+	CHECK(has_changed());
 	CHECK_EQ(status, WRONG);
 }
 
@@ -271,9 +286,9 @@ static size_t sleep_half_a_second(char *bytes, size_t n)
 TEST(open_loop_counts_from_when_a_request_was_due)
 {
 	static const struct fault stall = { "a stall", sleep_half_a_second, 20 };
-	fault = &stall;
+	behave(NULL, &stall);
 	CHECK_EQ(run_load("-c 1 -r 200 -d 1 --drain 20", start_server()), 0);
-	CHECK(changed);
+	CHECK(has_changed());
 	CHECK_EQ(value_of(" requests="), 200);
 	CHECK_GT(value_of(" p90_us="), 300000);
 	CHECK_GT(value_of(" mean_us="), 100000);
