@@ -1,6 +1,6 @@
 #!/bin/sh
-# examples/http with the clients that people have: curl, nc, wrk, ab, and strace to count its system calls. Each is left out, by
-# name, where it is not installed or can't work.
+# examples/http with the clients that people have: curl, nc, wrk, ab, h2load, Chromium, and strace to count its system calls. Each
+# is left out, by name, where it is not installed or can't work.
 #
 # Usage: http_clients.sh COMMAND...: how to run the server
 set -u
@@ -102,6 +102,15 @@ try_curl() {
 	get "$url/big.bin" | cmp -s - "$dir/big" || fail "curl: a big file"
 	same "curl: path as it is, upwards" 404 "$(get --path-as-is -o /dev/null -w '%{http_code}' "$url/../big")"
 	same "curl: a link that leads out" 404 "$(get -o /dev/null -w '%{http_code}' "$url/out")"
+	same "curl: a range" "xxxxx 206" "$(get -r 5-9 -w ' %{http_code}' "$url/big.bin")"
+	get -r 0-99999 -o "$dir/resumed" "$url/big.bin"
+	get -C - -o "$dir/resumed" "$url/big.bin"
+	cmp -s "$dir/resumed" "$dir/big" || fail "curl: a download that was broken off and taken up again"
+	get -o /dev/null --etag-save "$dir/tag" "$url/big.bin"
+	same "curl: not modified, by tag" 304 \
+		"$(get -o /dev/null --etag-compare "$dir/tag" -w '%{http_code}' "$url/big.bin")"
+	same "curl: not modified, by date" 304 "$(get -o /dev/null -z "$dir/root/big.bin" -w '%{http_code}' "$url/big.bin")"
+	same "curl: metrics" 1 "$(get "$url/metrics" | grep -c '^http_requests_total{class="3xx"} [1-9]')"
 	stop "curl, files"
 
 	start --max-body 10
@@ -174,6 +183,51 @@ try_ab() {
 	stop ab
 }
 
+# ---- h2load -------------------------------------------------------------------------------------------------------------
+
+try_h2load() {
+	start
+	h2load --h1 -n 2000 -c 50 -m 4 "$url/" >"$dir/h2load" 2>&1 || fail "h2load: $(cat "$dir/h2load")"
+	same "h2load: requests" 1 "$(grep -c 'requests: .* 2000 succeeded, 0 failed, 0 errored' "$dir/h2load")"
+	same "h2load: statuses" 1 "$(grep -c 'status codes: 2000 2xx, 0 3xx, 0 4xx, 0 5xx' "$dir/h2load")"
+	stop h2load
+}
+
+# ---- a browser ----------------------------------------------------------------------------------------------------------
+
+# A page with a style sheet, a script, a picture and a fetch of a part: the script writes down what it has seen.
+try_chromium() {
+	mkdir -p "$dir/site/a b" "$dir/profile"
+	cat >"$dir/site/index.html" <<-'END'
+		<!doctype html><title>weft</title><link rel=stylesheet href=style.css>
+		<img id=picture src="a%20b/dot.svg"><p id=said>nothing</p><script src=script.js></script>
+	END
+	echo '#said { color: rgb(1, 2, 3) }' >"$dir/site/style.css"
+	echo '<svg xmlns="http://www.w3.org/2000/svg" width="7" height="5"/>' >"$dir/site/a b/dot.svg"
+	cat >"$dir/site/script.js" <<-'END'
+		addEventListener("load", async () => {
+			const said = document.getElementById("said");
+			const part = await fetch("style.css", { headers: { Range: "bytes=0-4" } });
+			const echo = await fetch("echo", { method: "POST", body: "hello" });
+			said.textContent = [getComputedStyle(said).color, document.getElementById("picture").naturalWidth,
+				part.status, await part.text(), echo.status, await echo.text()].join(" | ");
+			document.title = "done";
+		});
+	END
+	start --root "$dir/site"
+	timeout 60 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
+		--disable-component-update --disable-sync --disable-dev-shm-usage --user-data-dir="$dir/profile" \
+		--virtual-time-budget=10000 --dump-dom "$url/" >"$dir/dom" 2>"$dir/chromium"
+	if ! grep -q '<html' "$dir/dom"; then
+		echo "skip  chromium does not run here: $(tail -n 1 "$dir/chromium")"
+		stop chromium
+		return
+	fi
+	same "chromium: what the page saw" "rgb(1, 2, 3) | 7 | 206 | #said | 200 | hello" \
+		"$(sed -n 's/.*<p id="said">\(.*\)<\/p>.*/\1/p' "$dir/dom")"
+	stop chromium
+}
+
 # ---- system calls -------------------------------------------------------------------------------------------------------
 
 # A small request is to cost one read and one write, and so are sixteen that come together.
@@ -215,6 +269,8 @@ has curl && try_curl
 has nc && try_nc
 has wrk && try_wrk
 has ab && try_ab
+has h2load && try_h2load
+has chromium && try_chromium
 has strace && try_strace
 [ "$ran" -gt 0 ] || exit 77
 [ "$failures" -eq 0 ]
