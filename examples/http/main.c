@@ -146,7 +146,7 @@ static int drain(bool succeeded)
 /* Whether another process serves now in place of this one. */
 static bool is_succeeded(void)
 {
-	struct http_heir heir;
+	static struct http_heir heir; /* it outlives this process, which does not wait for it */
 	int status = 0, r = http_heir_start(&heir, &listeners, false);
 	if (r < 0) {
 		fail("reload", r, 1);
