@@ -77,12 +77,13 @@ void http_begin(struct http_conn *c, int status)
 	c->headed = true;
 	c->status = status;
 	decide_to_keep(c);
-	PUT(c, "HTTP/1.1 ");
-	if (status == 200)
-		PUT(c, "200 OK");
-	else
+	if (status == 200) {
+		PUT(c, "HTTP/1.1 200 OK\r\n");
+	} else {
+		PUT(c, "HTTP/1.1 ");
 		put_text(c, reason_of(status));
-	PUT(c, "\r\n");
+		PUT(c, "\r\n");
+	}
 	put(c, http_date_line(), HTTP_DATE_LINE);
 	if (!c->keep)
 		PUT(c, "Connection: close\r\n");
