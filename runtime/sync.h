@@ -18,12 +18,14 @@
 #define WF_FITS(inner, outer, bytes)                                                               \
 	_Static_assert(sizeof(inner) <= sizeof(outer) && sizeof(outer) == (bytes), "sizes are part of the contract")
 
-/* For a fast path: takes the call off the budget. False, every eighth time: a call that may switch is to come in through the gate
- * then, where it is seen that the budget is spent, or that others have waited too long. The budget is the thread's own, with or
- * without a processor. */
+/* For a fast path: takes the call off the budget. False now and then, and when the monitor has asked for something: a call that
+ * may switch is to come in through the gate then, where it is seen that the budget is spent, or that others wait. The budget is
+ * the thread's own, with or without a processor. */
 static inline bool wf_pay(struct wf_worker *w)
 {
-	return !w || --w->budget % 8 != 0;
+	enum { GATE_EVERY = 64 };
+	/* relaxed: the gate looks again */
+	return !w || (--w->budget % GATE_EVERY != 0 && wf_load(&w->request) == WF_REQUEST_NONE);
 }
 
 /* Waits at the end of a queue whose lock is held; afterwards it is not, and the waiter is in no queue. Results as wf_park. */
