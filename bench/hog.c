@@ -1,27 +1,37 @@
 /* hog [HOGS [BLOCKED [KIND]]]: a coroutine wakes every millisecond on a fixed schedule for 3 s, while HOGS others run loops and
  * BLOCKED others block; how late it was: median, 99th percentile and maximum in us, of those after the first 100, and the most
- * among these (while it is found out that the others do not come back). KIND: 0 empty loops, and read(2) on an empty pipe; 1 loops
+ * among these (while it is found out that the others do not come back). KIND: 0 loops of arithmetic, a thousand steps of multiply
+ * and add at a time (and how many they made, and how many times more one made than another), and read(2) on an empty pipe; 1 loops
  * that call functions, and pthread_mutex_lock of a mutex that is never free; 2 loops that call functions of weft which never
- * switch, and getaddrinfo(3) of localhost, over and over. */
+ * switch, and getaddrinfo(3) of localhost, over and over; 3 nanosleep(2) of 10 ms, over and over, and how many a second. */
 #include "bench.h"
 
 #include <netdb.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TICKS = 3000, SKIPPED = 100 };
+enum { TICKS = 3000, SKIPPED = 100, STEPS = 1000, WORKERS_MAX = 1024 };
 
 static volatile bool stop;
 static int64_t late[TICKS];
 static int pipe_fds[2];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
+static struct work {
+	volatile long done;
+	char line[128 - sizeof(long)];
+} work[WORKERS_MAX];
+
 static int loop(void *arg)
 {
-	(void)arg;
-	while (!stop)
-		;
+	struct work *w = arg;
+	for (unsigned long x = 1; !stop; w->done = w->done + 1)
+		for (int i = 0; i < STEPS; i++) {
+			x = x * 6364136223846793005u + 1442695040888963407u;
+			__asm__ volatile("" : "+r"(x));
+		}
 	return 0;
 }
 
@@ -78,6 +88,13 @@ static int block_in_lookups(void *arg)
 	return 0;
 }
 
+static int block_in_naps(void *arg)
+{
+	for (struct work *w = arg; !stop; w->done = w->done + 1)
+		nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+	return 0;
+}
+
 /* A plain thread: whoever locks a mutex unlocks it. */
 static void *hold_mutex(void *held)
 {
@@ -92,7 +109,9 @@ static void *hold_mutex(void *held)
 static const struct {
 	const char *name;
 	weft_fn *run;
-} blockers[] = { { "_read", block_in_read }, { "_lock", block_in_lock }, { "_lookup", block_in_lookups } };
+} blockers[] = {
+	{ "_read", block_in_read }, { "_lock", block_in_lock }, { "_lookup", block_in_lookups }, { "_nap", block_in_naps },
+};
 
 static int tick(void *arg)
 {
@@ -118,25 +137,48 @@ static void report(long hogs, long blocks, const char *kind)
 	bench_points(name, late + SKIPPED, TICKS - SKIPPED);
 }
 
+static void report_work(long first, long n, double seconds, bool steps)
+{
+	long sum = 0, least = work[first].done, most = least;
+	for (long i = first; i < first + n; i++) {
+		long done = work[i].done;
+		sum += done;
+		least = done < least ? done : least;
+		most = done > most ? done : most;
+	}
+	if (!steps) {
+		bench_out("blockcall_nap.calls", (double)sum / seconds, "1/s");
+		return;
+	}
+	bench_out("hog.work", (double)sum * STEPS / 1e6 / seconds, "Mstep/s");
+	bench_out("hog.unfair", (double)most / (double)(least > 0 ? least : 1), "ratio");
+}
+
 static int body(void *arg)
 {
 	char **argv = arg;
-	long hogs = bench_arg(argv, 1, 4), blocks = bench_arg(argv, 2, 0), kind = bench_arg(argv, 3, 0) % 3;
+	long hogs = bench_arg(argv, 1, 4), blocks = bench_arg(argv, 2, 0), kind = bench_arg(argv, 3, 0) % 4;
 	struct weft_co *co;
-	if (pipe(pipe_fds) != 0)
+	if (pipe(pipe_fds) != 0 || hogs + blocks > WORKERS_MAX)
 		return 1;
 	must(weft_spawn(&co, NULL, tick, NULL));
 	weft_sleep(WEFT_MS(5));
+	weft_time start = weft_now();
 	for (long i = 0; i < hogs; i++)
-		must(weft_go(kinds[kind].run, NULL));
+		must(weft_go(kinds[kind % 3].run, &work[i]));
 	for (long i = 0; i < blocks; i++)
-		must(weft_go(blockers[kind].run, NULL));
+		must(weft_go(blockers[kind].run, &work[hogs + i]));
 	must(weft_join(co, NULL));
 	stop = true;
+	double seconds = (double)(weft_now() - start) / 1e9;
 	for (long i = 0; i < blocks; i++)
 		if (write(pipe_fds[1], "x", 1) != 1)
 			return 1;
-	report(hogs, blocks, blocks > 0 ? blockers[kind].name : kinds[kind].name);
+	report(hogs, blocks, blocks > 0 ? blockers[kind].name : kinds[kind % 3].name);
+	if (hogs > 0 && kind == 0)
+		report_work(0, hogs, seconds, true);
+	if (blocks > 0 && kind == 3)
+		report_work(hogs, blocks, seconds, false);
 	return 0;
 }
 

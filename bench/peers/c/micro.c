@@ -380,11 +380,32 @@ static void sleep_exactly(void)
 
 static volatile bool stop;
 
+static struct work {
+	volatile long done;
+	char line[128 - sizeof(long)];
+} work[64];
+
 static void *loop(void *arg)
 {
-	while (!stop)
-		;
+	struct work *w = &work[(intptr_t)arg];
+	for (unsigned long x = 1; !stop; w->done = w->done + 1)
+		for (int i = 0; i < 1000; i++) {
+			x = x * 6364136223846793005u + 1442695040888963407u;
+			__asm__ volatile("" : "+r"(x));
+		}
 	return arg;
+}
+
+static void out_work(long n, double seconds)
+{
+	long least = work[0].done, most = least;
+	for (long i = 0; i < n; i++) {
+		sum += work[i].done;
+		least = work[i].done < least ? work[i].done : least;
+		most = work[i].done > most ? work[i].done : most;
+	}
+	out("hog.work", (double)sum * 1000 / 1e6 / seconds, "Mstep/s");
+	out("hog.unfair", (double)most / (double)(least > 0 ? least : 1), "ratio");
 }
 
 static void hog(void)
@@ -392,16 +413,20 @@ static void hog(void)
 	enum { TICKS = 3000, SKIPPED = 100 };
 	static int64_t late[TICKS];
 	long hogs = size(0, 4);
+	must(hogs <= 64, "hogs");
 	pthread_t *threads = start_all(hogs, loop);
-	int64_t when = now_ns();
+	int64_t since = now_ns(), when = since;
 	for (int i = 0; i < TICKS; i++) {
 		when += 1000000;
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &(struct timespec){ when / 1000000000, when % 1000000000 }, NULL);
 		late[i] = now_ns() - when;
 	}
 	stop = true;
+	double seconds = (double)(now_ns() - since) / 1e9;
 	join_all(threads, hogs);
 	out_points(hogs ? "hog" : "tick", late + SKIPPED, TICKS - SKIPPED);
+	if (hogs)
+		out_work(hogs, seconds);
 }
 
 /* ---- anchors ----------------------------------------------------------------------------------------------------------- */

@@ -485,49 +485,94 @@ func sleep() {
 	outPoints(fmt.Sprintf("sleep_%dus", us), slept)
 }
 
-// A tick every millisecond for 3 s beside loops, and beside goroutines that sit in read(2).
+// work counts what a goroutine did, on a cache line of its own.
+type work struct {
+	done int64
+	line [120]byte
+}
+
+func loop(w *work, stop *uint32) {
+	for x := uint64(1); atomic.LoadUint32(stop) == 0; w.done++ {
+		for i := 0; i < 1000; i++ {
+			x = x*6364136223846793005 + 1442695040888963407
+		}
+		w.line[0] = byte(x) // or the steps are left out
+	}
+}
+
+func nap(w *work, stop *uint32) {
+	for ; atomic.LoadUint32(stop) == 0; w.done++ {
+		syscall.Nanosleep(&syscall.Timespec{Nsec: 10000000}, nil)
+	}
+}
+
+func tick(late []time.Duration) {
+	when := time.Now()
+	for i := range late {
+		when = when.Add(time.Millisecond)
+		time.Sleep(time.Until(when))
+		late[i] = time.Since(when)
+	}
+}
+
+// A tick every millisecond for 3 s beside loops, and beside goroutines that sit in read(2) (kind 0) or nanosleep(2) (kind 3).
 func hog() {
 	const ticks, skipped = 3000, 100
-	hogs, blocked := arg(0, 4), arg(1, 0)
+	hogs, blocked, kind := arg(0, 4), arg(1, 0), arg(2, 0)
 	var stop uint32
 	var fds [2]int
 	must(syscall.Pipe(fds[:]) == nil, "no pipe")
-	late := make([]time.Duration, ticks)
+	late, all := make([]time.Duration, ticks), make([]work, hogs+blocked)
 	done := make(chan bool)
 	go func() {
-		when := time.Now()
-		for i := range late {
-			when = when.Add(time.Millisecond)
-			time.Sleep(time.Until(when))
-			late[i] = time.Since(when)
-		}
+		tick(late)
 		close(done)
 	}()
 	time.Sleep(5 * time.Millisecond)
-	for ; hogs > 0; hogs-- {
-		go func() {
-			for atomic.LoadUint32(&stop) == 0 {
-			}
-		}()
+	start := time.Now()
+	for i := 0; i < hogs; i++ {
+		go loop(&all[i], &stop)
 	}
-	for i := 0; i < blocked; i++ {
+	for i := hogs; i < hogs+blocked; i++ {
+		if kind == 3 {
+			go nap(&all[i], &stop)
+			continue
+		}
 		go func() {
 			var byte [1]byte
 			syscall.Read(fds[0], byte[:])
 		}()
 	}
 	<-done
+	seconds := time.Since(start).Seconds()
 	atomic.StoreUint32(&stop, 1)
-	for i := 0; i < blocked; i++ {
-		syscall.Write(fds[1], []byte{1})
+	time.Sleep(50 * time.Millisecond)
+	sum, least, most := int64(0), int64(1<<62), int64(1)
+	for i := range all {
+		sum += all[i].done
+		if all[i].done < least {
+			least = all[i].done
+		}
+		if all[i].done > most {
+			most = all[i].done
+		}
 	}
-	name := "tick"
-	if arg(0, 4) > 0 {
-		name = "hog"
-	} else if blocked > 0 {
-		name = "blockcall_read"
+	if least == 0 {
+		least = 1
 	}
-	outPoints(name, late[skipped:])
+	switch {
+	case hogs > 0:
+		outPoints("hog", late[skipped:])
+		out("hog.work", float64(sum)*1000/1e6/seconds, "Mstep/s")
+		out("hog.unfair", float64(most)/float64(least), "ratio")
+	case blocked > 0 && kind == 3:
+		outPoints("blockcall_nap", late[skipped:])
+		out("blockcall_nap.calls", float64(sum)/seconds, "1/s")
+	case blocked > 0:
+		outPoints("blockcall_read", late[skipped:])
+	default:
+		outPoints("tick", late[skipped:])
+	}
 }
 
 var benches = map[string]func(){
