@@ -11,13 +11,14 @@
  * On SIGTERM or SIGINT it stops listening, says so to all, hands out what is in the outboxes, and exits with 0; a second one
  * kills it. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft/weft.h>
+
+#include "listen.h"
 
 enum { NAME_SIZE = 32, LINE_SIZE = 512, OUTBOX = 128, DRAIN_SECONDS = 5 };
 
@@ -267,23 +268,6 @@ static int fail(const char *what, int error)
 	return 1;
 }
 
-static void announce(const char *addr, int fd)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} name;
-	socklen_t len = sizeof name;
-	getsockname(fd, &name.any, &len);
-	if (name.any.sa_family == AF_UNIX)
-		printf("listening on %s\n", addr);
-	else
-		printf("listening on %.*s:%d\n", (int)(strrchr(addr, ':') - addr), addr,
-		       ntohs(name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port));
-	fflush(stdout);
-}
-
 static void drain(void)
 {
 	weft_mutex_lock(&lock);
@@ -319,7 +303,7 @@ int main(int argc, char **argv)
 		return fail("signals", result);
 	if ((listener = weft_listen(addr, 0)) < 0)
 		return fail(addr, listener);
-	announce(addr, listener);
+	print_listener(addr, listener);
 	if ((result = weft_go(accept_all, &listener)) < 0)
 		return fail("weft_go", result);
 	result = weft_chan_recv(ends, &number);

@@ -4,7 +4,6 @@
  *
  * On SIGTERM or SIGINT it stops listening, echoes what it has received already, and exits with 0; a second one kills it. */
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <weft/weft.h>
+
+#include "listen.h"
 
 enum { LISTENERS_MAX = 16, DRAIN_SECONDS = 5 };
 
@@ -80,25 +81,6 @@ static int accept_all(void *arg)
 	}
 }
 
-/* The address as it was given, with the port that it got. */
-static void announce(const char *addr, int fd)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} name;
-	socklen_t len = sizeof name;
-	const char *colon = strrchr(addr, ':');
-	getsockname(fd, &name.any, &len);
-	if (name.any.sa_family == AF_UNIX)
-		printf("listening on %s\n", addr);
-	else
-		printf("listening on %.*s:%d\n", (int)(colon - addr), addr,
-		       ntohs(name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port));
-	fflush(stdout);
-}
-
 static int usage(FILE *out, int status)
 {
 	fputs("usage: echo [--listen ADDR]...\n"
@@ -141,7 +123,7 @@ static int run(const char *const *addrs, int count)
 	for (int i = 0; i < count; i++) {
 		if ((fds[i] = weft_listen(addrs[i], 0)) < 0)
 			return fail(addrs[i], fds[i]);
-		announce(addrs[i], fds[i]);
+		print_listener(addrs[i], fds[i]);
 		if ((r = weft_go(accept_all, (void *)(intptr_t)fds[i])) < 0)
 			return fail("weft_go", r);
 	}

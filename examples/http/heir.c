@@ -133,27 +133,12 @@ static void read_heritage(const char *p)
 		listed[listed_count++] = (int)strtol(end + 1, &end, 10);
 }
 
-/* sd_listen_fds(3): so many descriptors, from 3 on, if they are meant for this process. */
-static void read_systemd(void)
-{
-	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	if (pid == NULL || fds == NULL || strtol(pid, NULL, 10) != (long)getpid())
-		return;
-	long count = strtol(fds, NULL, 10);
-	while (listed_count < HTTP_LISTENS_MAX && (long)listed_count < count) {
-		listed[listed_count] = 3 + (int)listed_count;
-		listed_count++;
-	}
-}
-
 void http_inherit(char **argv)
 {
 	const char *heritage = getenv("HTTP_HERITAGE");
 	own_argv = argv;
 	if (heritage != NULL)
 		read_heritage(heritage);
-	else
-		read_systemd();
 }
 
 bool http_is_heir(void)
@@ -166,10 +151,22 @@ bool http_is_supervised(void)
 	return is_supervised;
 }
 
-size_t http_inherited(int fds[static HTTP_LISTENS_MAX])
+/* What systemd gives is made known to weft on the way; but others shall share it, so it is taken as what an heir gets. */
+static int take_from_systemd(void)
 {
+	int n = weft_listen_fds(NULL, listed, HTTP_LISTENS_MAX);
+	for (int i = 0; i < n && i < HTTP_LISTENS_MAX; i++)
+		listed[i] = weft_release(listed[i]);
+	if (n > 0)
+		listed_count = n < HTTP_LISTENS_MAX ? (size_t)n : HTTP_LISTENS_MAX;
+	return n < 0 ? n : 0;
+}
+
+int http_inherited(int fds[static HTTP_LISTENS_MAX])
+{
+	int r = is_heir ? 0 : take_from_systemd();
 	memcpy(fds, listed, listed_count * sizeof(*fds));
-	return listed_count;
+	return r < 0 ? r : (int)listed_count;
 }
 
 void http_heir_serves(void)

@@ -1,9 +1,7 @@
 #include "listen.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -43,8 +41,12 @@ static int take_inherited(struct http_listener *l, int fd)
 
 int http_listen(struct http_listeners *l, const struct http_config *config)
 {
-	int fds[HTTP_LISTENS_MAX], status = 0;
-	size_t inherited = http_inherited(fds);
+	int fds[HTTP_LISTENS_MAX], status = 0, r = http_inherited(fds);
+	size_t inherited = r > 0 ? (size_t)r : 0;
+	if (r < 0) {
+		fprintf(stderr, "http: sockets from systemd: %s\n", weft_strerror(r));
+		return 1;
+	}
 	for (size_t i = 0; i < config->listens.count && l->count < HTTP_LISTENS_MAX; i++)
 		add(l, config->listens.addr[i], false);
 	for (size_t i = 0; i < config->tls_listens.count && l->count < HTTP_LISTENS_MAX; i++)
@@ -58,23 +60,9 @@ int http_listen(struct http_listeners *l, const struct http_config *config)
 
 static void announce(const struct http_listener *l)
 {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} name;
-	socklen_t n = sizeof(name);
-	char host[INET6_ADDRSTRLEN] = "";
-	if (getsockname(l->fd, &name.any, &n) < 0 || name.any.sa_family == AF_UNIX) {
-		printf("listening on %s", l->addr != NULL ? l->addr : "an inherited socket");
-	} else if (name.any.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &name.v4.sin_addr, host, sizeof(host));
-		printf("listening on %s:%u", host, (unsigned)ntohs(name.v4.sin_port));
-	} else {
-		inet_ntop(AF_INET6, &name.v6.sin6_addr, host, sizeof(host));
-		printf("listening on [%s]:%u", host, (unsigned)ntohs(name.v6.sin6_port));
-	}
-	printf("%s\n", l->tls ? " with TLS" : "");
+	char addr[WEFT_ADDR_SIZE] = "?";
+	weft_local_addr(l->fd, addr, sizeof(addr));
+	printf("listening on %s%s\n", addr, l->tls ? " with TLS" : "");
 }
 
 void http_announce(const struct http_listeners *l)

@@ -51,7 +51,9 @@ int http_heir_await(struct http_heir *heir, weft_time deadline);
 void http_inherit(char **argv);
 bool http_is_heir(void);
 bool http_is_supervised(void);
-size_t http_inherited(int fds[static HTTP_LISTENS_MAX]); /* also from systemd */
+
+/* The listeners that come from there, or from systemd: how many, or -E. In the runtime. */
+int http_inherited(int fds[static HTTP_LISTENS_MAX]);
 
 /* Tells the process that started this one that it serves. */
 void http_heir_serves(void);
