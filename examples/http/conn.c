@@ -383,17 +383,20 @@ static void serve_client(struct http_conn *c)
 		linger(c);
 }
 
-static void find_peer(struct http_conn *c)
+const char *http_peer(struct http_conn *c)
 {
 	struct sockaddr_storage peer;
 	socklen_t n = sizeof(peer);
+	if (c->peer[0] != '\0')
+		return c->peer;
 	c->peer[0] = '-';
 	if (getpeername(c->fd, (struct sockaddr *)&peer, &n) < 0)
-		return;
+		return c->peer;
 	if (peer.ss_family == AF_INET)
 		inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, c->peer, sizeof(c->peer));
 	else if (peer.ss_family == AF_INET6)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, c->peer, sizeof(c->peer));
+	return c->peer;
 }
 
 int http_serve(void *arg)
@@ -401,7 +404,7 @@ int http_serve(void *arg)
 	struct http_conn *c = arg;
 	c->now = c->begun = weft_now();
 	if (http_is_logging())
-		find_peer(c);
+		http_peer(c);
 	http_enrol(c);
 	if (!c->secure || shake_hands(c))
 		serve_client(c);

@@ -115,7 +115,7 @@ struct http_conn {
 	weft_time read_by, write_by; /* as set on the descriptor */
 	weft_time now;               /* when input came last, or a response was complete */
 	struct http_counts counts;
-	char peer[48];               /* for the log */
+	char peer[48];               /* http_peer */
 
 	/* the response to the present request */
 	weft_time begun;    /* when its head had come */
@@ -163,6 +163,9 @@ bool http_await_end(struct http_conn *c);
 
 /* The same with n bytes of a file, from offset on. */
 bool http_send_file(struct http_conn *c, int file, int64_t offset, int64_t n);
+
+/* The address of the client, "-" if it has none. */
+const char *http_peer(struct http_conn *c);
 
 /* ---- body.c ------------------------------------------------------------------------------------------------------ */
 

@@ -1,5 +1,3 @@
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -116,23 +114,6 @@ static void put_via(struct text *t, const struct http_head *h, const char *base)
 
 /* ---- requests ------------------------------------------------------------------------------------------------------ */
 
-static void name_peer(int fd, char text[static INET6_ADDRSTRLEN])
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} name;
-	socklen_t n = sizeof(name);
-	strcpy(text, "unknown");
-	if (getpeername(fd, &name.any, &n) < 0)
-		return;
-	if (name.any.sa_family == AF_INET)
-		inet_ntop(AF_INET, &name.v4.sin_addr, text, INET6_ADDRSTRLEN);
-	else if (name.any.sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &name.v6.sin6_addr, text, INET6_ADDRSTRLEN);
-}
-
 static void put_target(struct text *t, const struct http_head *h, const char *base)
 {
 	if (h->path.len == 0)
@@ -164,7 +145,7 @@ size_t http_forward_request(struct http_conn *c, struct http_client *client, con
 	struct text t = { client->text, 0, client->room };
 	const struct http_head *h = &c->head;
 	const char *base = c->buf + c->base;
-	char peer[INET6_ADDRSTRLEN];
+	const char *peer = http_peer(c);
 	put_span(&t, base, h->name);
 	PUT(&t, " ");
 	put_target(&t, h, base);
@@ -175,8 +156,7 @@ size_t http_forward_request(struct http_conn *c, struct http_client *client, con
 		put(&t, addr, strlen(addr));
 	PUT(&t, "\r\n");
 	put_fields(&t, h, base);
-	name_peer(c->fd, peer);
-	put_list(&t, h, base, "x-forwarded-for", "X-Forwarded-For", peer);
+	put_list(&t, h, base, "x-forwarded-for", "X-Forwarded-For", *peer != '-' ? peer : "unknown");
 	if (c->secure)
 		PUT(&t, "X-Forwarded-Proto: https\r\n");
 	else
