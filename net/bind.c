@@ -156,7 +156,7 @@ static int open_name(const char *text, const struct plan *plan, int (*try)(const
 {
 	struct addrinfo *found = NULL;
 	struct wf_addr addr;
-	int first = 0, r = wf_resolve_text(text, WEFT_NEVER, &found);
+	int first = 0, r = wf_resolve_text(text, plan->type, WEFT_NEVER, &found);
 	if (r < 0)
 		return r;
 	r = -ENOENT;

@@ -238,7 +238,7 @@ static int dial_race(struct race *race, const struct addrinfo *found, weft_time 
 static int dial_name(const char *text, const struct wf_addr *local, weft_time deadline, int64_t step_ns)
 {
 	struct addrinfo *found = NULL;
-	int r = wf_resolve_text(text, deadline, &found);
+	int r = wf_resolve_text(text, SOCK_STREAM, deadline, &found);
 	if (r < 0)
 		return r;
 	struct race race = { .local = local, .step_ns = step_ns, .n = set_attempts(NULL, found) };

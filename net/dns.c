@@ -66,6 +66,7 @@ static void give_place(void)
 
 struct lookup {
 	bool has_place;
+	int type; /* of socket */
 	int result;
 	struct addrinfo *found;
 	const char *service;
@@ -77,7 +78,7 @@ static int look_up(void *arg)
 {
 	struct lookup *l = arg;
 	struct addrinfo *found;
-	l->result = wf_os_getaddrinfo(l->host, l->service, &found);
+	l->result = wf_os_getaddrinfo(l->host, l->service, l->type, &found);
 	l->found = l->result == 0 ? found : NULL;
 	if (l->has_place)
 		give_place();
@@ -95,12 +96,13 @@ static void free_lookup(void *arg)
 	free(l);
 }
 
-static struct lookup *new_lookup(const char *host, const char *service)
+static struct lookup *new_lookup(const char *host, const char *service, int type)
 {
 	size_t host_size = host ? strlen(host) + 1 : 0, service_size = service ? strlen(service) + 1 : 0;
 	struct lookup *l = calloc(1, sizeof *l + host_size + service_size);
 	if (!l)
 		return NULL;
+	l->type = type;
 	if (host)
 		l->host = memcpy(l->text, host, host_size);
 	if (service)
@@ -127,12 +129,12 @@ static int run_lookup(struct wf_worker **w, struct lookup *l, int64_t deadline, 
 	return r;
 }
 
-int wf_resolve(const char *host, const char *service, int64_t deadline, struct addrinfo **found)
+int wf_resolve(const char *host, const char *service, int type, int64_t deadline, struct addrinfo **found)
 {
 	struct wf_worker *w = wf_enter();
 	wf_charge(&w, WF_COST_SYSCALL);
 	int r = wf_cancelled(w);
-	struct lookup *l = r == 0 ? new_lookup(host, service) : NULL;
+	struct lookup *l = r == 0 ? new_lookup(host, service, type) : NULL;
 	if (l)
 		r = run_lookup(&w, l, deadline, found);
 	else if (r == 0)
@@ -144,7 +146,7 @@ int wf_resolve(const char *host, const char *service, int64_t deadline, struct a
 int weft_resolve(const char *host, const char *service, struct addrinfo **found)
 {
 	*found = NULL;
-	return host || service ? wf_resolve(host, service, WEFT_NEVER, found) : -EINVAL;
+	return host || service ? wf_resolve(host, service, SOCK_STREAM, WEFT_NEVER, found) : -EINVAL;
 }
 
 /* ---- as addresses --------------------------------------------------------------------------------------------------- */
@@ -164,7 +166,7 @@ static bool is_service(const char *service)
 	return service[n] != '\0' || (n > 0 && n <= 5 && atoi(service) <= UINT16_MAX);
 }
 
-int wf_resolve_text(const char *text, int64_t deadline, struct addrinfo **found)
+int wf_resolve_text(const char *text, int type, int64_t deadline, struct addrinfo **found)
 {
 	char host[NAME_SIZE];
 	const char *colon = strrchr(text, ':');
@@ -175,7 +177,7 @@ int wf_resolve_text(const char *text, int64_t deadline, struct addrinfo **found)
 	host[n] = '\0';
 	if (!is_name(host) || !is_service(colon + 1))
 		return -EINVAL;
-	return wf_resolve(host, colon + 1, deadline, found);
+	return wf_resolve(host, colon + 1, type, deadline, found);
 }
 
 bool wf_addr_from(struct wf_addr *addr, const struct addrinfo *info)

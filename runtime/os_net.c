@@ -139,9 +139,9 @@ WF_NOINLINE int wf_os_set_option(int fd, int level, int name, int value)
 
 /* ---- names ---------------------------------------------------------------------------------------------------------- */
 
-WF_NOINLINE int wf_os_getaddrinfo(const char *host, const char *service, struct addrinfo **found)
+WF_NOINLINE int wf_os_getaddrinfo(const char *host, const char *service, int type, struct addrinfo **found)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	const struct addrinfo hints = { .ai_socktype = type };
 	int error = getaddrinfo(host, service, &hints, found), number = errno;
 	switch (error) {
 	case 0:

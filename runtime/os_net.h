@@ -81,9 +81,9 @@ int wf_os_set_option(int fd, int level, int name, int value);
 
 /* ---- names ---------------------------------------------------------------------------------------------------------- */
 
-/* Of stream sockets. -ENOENT no such host or service, -EAGAIN no name server answered, -EIO one refused, -EINVAL. (sleeps) */
+/* For sockets of a type. -ENOENT no such host or service, -EAGAIN no name server answered, -EIO one refused, -EINVAL. (sleeps) */
 struct addrinfo;
-int wf_os_getaddrinfo(const char *host, const char *service, struct addrinfo **found);
+int wf_os_getaddrinfo(const char *host, const char *service, int type, struct addrinfo **found);
 void wf_os_freeaddrinfo(struct addrinfo *found);
 
 /* ---- descriptors ---------------------------------------------------------------------------------------------------- */

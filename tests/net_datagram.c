@@ -59,11 +59,12 @@ CO_TEST(forms)
 	char addr[WEFT_ADDR_SIZE], client_addr[WEFT_ADDR_SIZE], buf[16];
 	int server = udp(addr), client;
 	struct sockaddr_storage from;
-	socklen_t len = sizeof from;
+	socklen_t len;
 	static const char *const locals[] = { NULL, ":0", "127.0.0.1:0" };
 	for (int i = 0; i < 3; i++) {
 		CHECK_OK(client = weft_datagram(locals[i], addr, 0));
 		CHECK_EQ(weft_write(client, "hello", 5), 5);
+		len = sizeof from;
 		CHECK_EQ(weft_recvfrom(server, buf, sizeof buf, 0, (struct sockaddr *)&from, &len), 5);
 		CHECK_OK(weft_addr_text((struct sockaddr *)&from, len, client_addr, sizeof client_addr));
 		CHECK_EQ(weft_sendto(server, "you too", 7, 0, (struct sockaddr *)&from, len), 7);
@@ -78,7 +79,12 @@ CO_TEST(forms)
 	char *port = strrchr(addr, ':');
 	CHECK_OK(client = weft_datagram(NULL, port, 0)); /* the loopback */
 	CHECK_EQ(weft_write(client, "4", 1), 1);
-	CHECK_EQ(weft_read(server, buf, sizeof buf), 1);
+	len = sizeof from;
+	CHECK_EQ(weft_recvfrom(server, buf, sizeof buf, 0, (struct sockaddr *)&from, &len), 1);
+	CHECK_OK(weft_addr_text((struct sockaddr *)&from, len, client_addr, sizeof client_addr));
+	CHECK_MEM(client_addr, "127.0.0.1:", 10); /* in whatever form it came */
+	CHECK_EQ(weft_sendto(server, "5", 1, 0, (struct sockaddr *)&from, len), 1);
+	CHECK_EQ(weft_read(client, buf, sizeof buf), 1);
 	close_pair((int[]){ server, client });
 }
 
@@ -141,7 +147,10 @@ static void meet_in_group(const char *group)
 	CHECK_OK(weft_local_addr(server, addr, sizeof addr));
 	snprintf(to, sizeof to, "%s%s", group, strrchr(addr, ':'));
 	CHECK_RESULT(weft_addr_parse(to, &dest, &len), 0);
-	CHECK_RESULT(weft_multicast_interface(client, "lo"), 0);
+	int r = weft_multicast_interface(client, "lo");
+	if (r == -ENOPROTOOPT)
+		SKIP("an emulator that does not know this option");
+	CHECK_RESULT(r, 0);
 	CHECK_RESULT(weft_multicast_join(server, group, "lo"), 0);
 	CHECK_EQ(weft_sendto(client, "group", 5, 0, (struct sockaddr *)&dest, len), 5);
 	CHECK_EQ(weft_read(server, buf, sizeof buf), 5);

@@ -1,7 +1,6 @@
 /* Dialling names with several addresses. The resolver is a fake, and the system calls of a dial are counted, cancelled at, and
  * failed here. An address where nobody ever answers is a listener with a full queue, to which Linux gives no answer at all. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -196,17 +195,6 @@ static void fill_in(struct hole *hole)
 	close(hole->listener);
 	for (int i = 0; i < 4; i++)
 		close(hole->clogs[i]);
-}
-
-static int count_fds(void)
-{
-	int n = 0;
-	DIR *dir = opendir("/proc/self/fd");
-	CHECK(dir != NULL);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 /* ---- the order ------------------------------------------------------------------------------------------------------ */

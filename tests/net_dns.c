@@ -10,6 +10,7 @@
 #include "core_util.h"
 
 static atomic_int running, most, looked_up, go_on, may_end, given, freed;
+static int expected_type = SOCK_STREAM;
 static int first_family = AF_INET; /* of what "some" resolves to */
 static in_port_t ports[4]; /* what "some" resolves to, on the loopback; 0 ends them */
 
@@ -61,7 +62,7 @@ int getaddrinfo(const char *restrict host, const char *restrict service, const s
 		{ "unknown", EAI_NONAME }, { "again", EAI_AGAIN }, { "fail", EAI_FAIL }, { "memory", EAI_MEMORY },
 		{ "system", EAI_SYSTEM }, { "family", EAI_FAMILY },
 	};
-	CHECK_EQ(hints->ai_socktype, SOCK_STREAM);
+	CHECK_EQ(hints->ai_socktype, expected_type);
 	CHECK_EQ(weft_self(), 0); /* never on a coroutine's stack */
 	atomic_fetch_add(&looked_up, 1);
 	for (size_t i = 0; host && i < sizeof errors / sizeof errors[0]; i++) {
@@ -257,6 +258,32 @@ CO_TEST(listen_takes_the_first_that_works)
 	CHECK_EQ(port_of(fd), ports[1]);
 	CHECK_RESULT(weft_close(fd), 0);
 	CHECK_RESULT(weft_close(taken), 0);
+	CHECK_EQ(atomic_load(&given), atomic_load(&freed));
+}
+
+/* Services have their numbers for each type of socket. */
+CO_TEST(datagrams_by_name)
+{
+	char addr[WEFT_ADDR_SIZE], text[WEFT_ADDR_SIZE], c;
+	int server = weft_datagram("127.0.0.1:0", NULL, 0), client;
+	CHECK_OK(server);
+	expected_type = SOCK_DGRAM;
+	ports[0] = port_of(server);
+	CHECK_OK(client = weft_datagram(NULL, "some:echo", 0));
+	CHECK_OK(weft_local_addr(server, addr, sizeof addr));
+	CHECK_OK(weft_peer_addr(client, text, sizeof text));
+	CHECK_STR(text, addr);
+	CHECK_EQ(weft_write(client, "x", 1), 1);
+	CHECK_EQ(weft_read(server, &c, 1), 1);
+	CHECK_RESULT(weft_close(client), 0);
+	CHECK_OK(client = weft_datagram("127.0.0.1:0", "some:echo", 0));
+	CHECK_RESULT(weft_datagram("[::1]:0", "some:echo", 0), -EAFNOSUPPORT);
+	CHECK_RESULT(weft_datagram("some:echo", NULL, 0), -EADDRINUSE);
+	CHECK_RESULT(weft_datagram(NULL, "unknown:echo", 0), -ENOENT);
+	CHECK_RESULT(weft_close(client), 0);
+	CHECK_RESULT(weft_close(server), 0);
+	CHECK_OK(server = weft_datagram("some:echo", NULL, 0));
+	CHECK_RESULT(weft_close(server), 0);
 	CHECK_EQ(atomic_load(&given), atomic_load(&freed));
 }
 

@@ -1,6 +1,7 @@
 #include "net_util.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -42,6 +43,20 @@ void close_pair(const int fds[2])
 {
 	CHECK_RESULT(weft_close(fds[0]), 0);
 	CHECK_RESULT(weft_close(fds[1]), 0);
+}
+
+int count_fds(void)
+{
+	int n = 0;
+	DIR *dir = opendir("/proc/self/fd");
+	CHECK(dir != NULL);
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		char path[512] = "";
+		if (readlinkat(dirfd(dir), entry->d_name, path, sizeof path - 1) > 0)
+			n += strncmp(path, "/proc/", 6) != 0 && strncmp(path, "/sys/", 5) != 0;
+	}
+	closedir(dir);
+	return n;
 }
 
 int count_registered(void)

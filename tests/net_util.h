@@ -31,6 +31,9 @@ void await_ready(int fd, enum wf_dir dir);
 /* Waits until the number is no longer weft's. */
 void await_unknown(int fd);
 
+/* Descriptors of this process, but for files of /proc and /sys: the runtime opens some for a moment now and then. */
+int count_fds(void);
+
 /* How many descriptors are in epoll sets of this process; 0 where the system does not tell. */
 int count_registered(void);
 

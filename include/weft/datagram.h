@@ -27,7 +27,8 @@ WEFT_API WEFT_NODISCARD int weft_datagram(const char *local, const char *remote,
 /* Many at a time, in one system call where there is one (recvmmsg(2), sendmmsg(2)), else one by one. Receiving waits for the first
  * datagram and takes those that are there then, up to n; the result is how many. Sending waits until all are sent; when stopped
  * midway the result is how many were, and the error comes from the next call. msg_hdr and flags are those of weft_recvmsg and
- * weft_sendmsg. n == 0: 0 at once. Park. Errors as recvmsg(2), sendmsg(2); -EOPNOTSUPP not a socket with messages. */
+ * weft_sendmsg. n == 0: 0 at once. Park. Errors as recvmsg(2), sendmsg(2); -EOPNOTSUPP not a socket with messages. (The end of a
+ * SOCK_SEQPACKET connection is a message of length 0, as often as it is asked for.) */
 WEFT_API WEFT_NODISCARD int weft_recvmmsg(int fd, struct weft_mmsghdr *msgs, unsigned n, int flags);
 WEFT_API WEFT_NODISCARD int weft_sendmmsg(int fd, struct weft_mmsghdr *msgs, unsigned n, int flags);
 

@@ -140,10 +140,10 @@ WEFT_API int weft_peer_addr(int fd, char *text, size_t size);
 
 /* ---- reading and writing ------------------------------------------------------------------------------------------ */
 
-/* Reads what there is, at least one byte; 0 at the end of file, and at once for n == 0 (where messages keep their bounds, the
- * recv forms take an empty or cut one instead). weft_readv takes any number of elements and fills the first IOV_MAX that are not
- * empty. Descriptors that weft_recvmsg brings are close-on-exec. Parks; with MSG_DONTWAIT in flags -EAGAIN instead. Errors as
- * read(2). */
+/* Reads what there is, at least one byte; 0 at the end of file, and at once for n == 0 (where messages keep their bounds, the recv
+ * forms take an empty or cut one instead). weft_readv takes any number of elements, and fills IOV_MAX of them, from the first on
+ * that is not empty. Descriptors that weft_recvmsg brings are close-on-exec. Parks; with MSG_DONTWAIT in flags -EAGAIN instead.
+ * Errors as read(2). */
 WEFT_API WEFT_NODISCARD ssize_t weft_read(int fd, void *buf, size_t n);
 WEFT_API WEFT_NODISCARD ssize_t weft_readv(int fd, const struct iovec *iov, int count);
 WEFT_API WEFT_NODISCARD ssize_t weft_recv(int fd, void *buf, size_t n, int flags);
