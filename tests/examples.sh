@@ -90,7 +90,7 @@ patterns)
 	try 0 "$@" --ms 250 --heavy-us 2000
 	for model in basic multi-reader worker-pool coroutines; do
 		for load in alone heavy; do
-			said out "^$model  *$load  *[1-9][0-9]* requests .*p99  *[1-9]"
+			said out "^$model  *$load  *[1-9][0-9]* answers .*p99  *[1-9]"
 		done
 	done
 	try 0 "$@" --ms 100 coroutines
