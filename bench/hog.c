@@ -125,12 +125,14 @@ static int tick(void *arg)
 	return 0;
 }
 
-/* "tick" when nobody disturbs, "hog" beside loops, "blockcall" beside nothing but calls that block. */
+/* "tick" when nobody disturbs, "hog" beside loops, "blockcall64" beside so many calls that block and nothing else. */
 static void report(long hogs, long blocks, const char *kind)
 {
-	char name[32], first[64];
-	snprintf(name, sizeof name, "%s%s", hogs ? "hog" : blocks ? "blockcall" : "tick",
-		hogs || blocks ? kind : "");
+	char name[48] = "tick", first[64];
+	if (hogs > 0)
+		snprintf(name, sizeof name, "hog%s", kind);
+	else if (blocks > 0)
+		snprintf(name, sizeof name, "blockcall%ld%s", blocks, kind);
 	snprintf(first, sizeof first, "%s_first", name);
 	qsort(late, SKIPPED, sizeof late[0], bench_compare);
 	bench_out(first, (double)late[SKIPPED - 1] / 1e3, "us");
@@ -147,7 +149,9 @@ static void report_work(long first, long n, double seconds, bool steps)
 		most = done > most ? done : most;
 	}
 	if (!steps) {
-		bench_out("blockcall_nap.calls", (double)sum / seconds, "1/s");
+		char name[48];
+		snprintf(name, sizeof name, "blockcall%ld_nap.calls", n);
+		bench_out(name, (double)sum / seconds, "1/s");
 		return;
 	}
 	bench_out("hog.work", (double)sum * STEPS / 1e6 / seconds, "Mstep/s");

@@ -36,7 +36,7 @@ load_cpu=$(($(nproc) - 1))
 
 # run_micro WHO PROCS PROGRAM SIZES: sizes by commas, "-" for the defaults. A peer that does not know the program says so by exit.
 run_micro() {
-	sizes=$(echo "$4" | sed 's/^-$//; s/,/ /g')
+	words=$(echo "$4" | sed 's/^-$//; s/,/ /g')
 	case $1 in
 	weft) set -- "$1" "$2" "$build/bench/$3" "" ;;
 	*) set -- "$1" "$2" "$peers/$1_micro" "$3" ;;
@@ -44,7 +44,7 @@ run_micro() {
 	on=
 	[ "$1" != threads ] || on="taskset -c 0-$(($2 - 1))"
 	# shellcheck disable=SC2086 -- words
-	WEFT_MAXPROCS=$2 GOMAXPROCS=$2 PROCS=$2 timeout 120 $on "$3" $4 $sizes 2>/dev/null | as "$1"
+	WEFT_MAXPROCS=$2 GOMAXPROCS=$2 PROCS=$2 timeout 120 $on "$3" $4 $words 2>/dev/null | as "$1"
 }
 
 # run_micro_list FILE ROUNDS: everybody's turn for each line of the list.
@@ -139,10 +139,7 @@ load() {
 	"$@" -q -w 0.3 -d "$seconds" --pid "$pid" "$port" || echo "load on port $port: status $?" >&2
 }
 
-# pick KEY: of lines "... KEY=VALUE ...".
-pick() { tr ' ' '\n' | sed -n "s/^$1=//p"; }
-
-# Keys of the load generator, as rows of a table.
+# Keys of the load generator, as rows of a table; none if nothing was answered.
 rows() {
 	awk -v name="$1" '
 		BEGIN {
@@ -155,7 +152,7 @@ rows() {
 				at = index($i, "=")
 				value[substr($i, 1, at - 1)] = substr($i, at + 1)
 			}
-			for (i = 1; i in key; i++)
+			for (i = 1; i in key && value["requests"] > 0; i++)
 				print name "." row[i], value[key[i]], unit[i]
 		}'
 }

@@ -46,7 +46,9 @@ class Axis:
             self.ticks = [step * i for i in range(round(self.high / step) + 1)]
 
     def at(self, value):
-        share = ((math.log10(value) if self.log else value) - self.low) / (self.high - self.low)
+        if self.log:
+            value = math.log10(max(value, 10.0**self.low))  # what is not above zero stands on the axis
+        share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
 

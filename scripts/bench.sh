@@ -76,13 +76,15 @@ memory() {
 hog() {
 	say_absent micro go threads
 	for round in $(seq $(((rounds + 1) / 2))); do
-		for sizes in 0 4 4,0,1 4,0,2 0,64 0,4 0,4,1 0,4,2 0,64,1; do
+		for sizes in 0 4 4,0,1 4,0,2 0,64 0,4 0,4,1 0,4,2 0,64,1 0,64,3; do
 			run_micro weft 2 hog "$sizes"
 			case $sizes in
-			*,*,*) continue ;;
+			4,0,*) continue ;; # ways to compute without a stop that are weft's alone
 			esac
 			! have go_micro || run_micro go 2 hog "$sizes"
-			! have threads_micro || [ "$sizes" = 0,64 ] || run_micro threads 2 hog "$sizes"
+			case $sizes in
+			0 | 4) ! have threads_micro || run_micro threads 2 hog "$sizes" ;;
+			esac
 		done
 		for one in weft go threads; do
 			[ "$one" = weft ] || have "${one}_micro" || continue

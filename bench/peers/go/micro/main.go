@@ -519,6 +519,7 @@ func tick(late []time.Duration) {
 func hog() {
 	const ticks, skipped = 3000, 100
 	hogs, blocked, kind := arg(0, 4), arg(1, 0), arg(2, 0)
+	must(kind == 0 || kind == 3, "hog: no such kind here")
 	var stop uint32
 	var fds [2]int
 	must(syscall.Pipe(fds[:]) == nil, "no pipe")
@@ -566,10 +567,11 @@ func hog() {
 		out("hog.work", float64(sum)*1000/1e6/seconds, "Mstep/s")
 		out("hog.unfair", float64(most)/float64(least), "ratio")
 	case blocked > 0 && kind == 3:
-		outPoints("blockcall_nap", late[skipped:])
-		out("blockcall_nap.calls", float64(sum)/seconds, "1/s")
+		name := fmt.Sprintf("blockcall%d_nap", blocked)
+		outPoints(name, late[skipped:])
+		out(name+".calls", float64(sum)/seconds, "1/s")
 	case blocked > 0:
-		outPoints("blockcall_read", late[skipped:])
+		outPoints(fmt.Sprintf("blockcall%d_read", blocked), late[skipped:])
 	default:
 		outPoints("tick", late[skipped:])
 	}
