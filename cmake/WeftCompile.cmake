@@ -2,6 +2,7 @@
 
 include(CheckCCompilerFlag)
 include(CheckLinkerFlag)
+include(CheckSymbolExists)
 
 # Sets <variable> to those flags that the compiler knows, and does not ignore.
 function(weft_known_flags variable)
@@ -34,6 +35,10 @@ set(WEFT_WARNINGS
 	-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla)
 if(WEFT_WERROR)
 	list(APPEND WEFT_WARNINGS -Werror)
+endif()
+check_symbol_exists(__GLIBC__ features.h WEFT_GLIBC)
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT WEFT_GLIBC)
+	list(APPEND WEFT_WARNINGS -Wno-sign-compare) # CMSG_NXTHDR of musl
 endif()
 
 # Stack probes, so that no frame can jump over the guard below a stack. Landing pads for indirect branches; no shadow stacks, which

@@ -21,6 +21,17 @@
 #include "../runtime/atomic.h"
 #include "polldesc.h"
 
+/* musl has no function for it. */
+#ifdef __GLIBC__
+#define WAIT_PRECISELY(...) epoll_pwait2(__VA_ARGS__)
+#else
+#include <sys/syscall.h>
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441 /* Linux 5.11; one number on all architectures */
+#endif
+#define WAIT_PRECISELY(...) (int)syscall(SYS_epoll_pwait2, __VA_ARGS__, (size_t)8)
+#endif
+
 enum { EVENTS = 128 };
 
 /* Our own descriptors among the events, in place of a number. */
@@ -54,7 +65,7 @@ void wf_netpoll_remove(int fd)
 static WF_NOINLINE int wait_precisely(struct epoll_event *events, int64_t ns)
 {
 	struct timespec t = { ns / 1000000000, ns % 1000000000 };
-	int n = epoll_pwait2(epoll_fd, events, EVENTS, ns < 0 ? NULL : &t, NULL);
+	int n = WAIT_PRECISELY(epoll_fd, events, EVENTS, ns < 0 ? NULL : &t, NULL);
 	return n < 0 ? -errno : n;
 }
 

@@ -67,6 +67,7 @@ need_for_ci() {
 	need spin spin
 	need gdb gdb
 	need valgrind valgrind
+	python3 -c 'import ensurepip' 2>/dev/null || add python3-venv
 	need memcached memcached
 	need memccp libmemcached-tools
 	need python3 python3

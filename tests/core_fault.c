@@ -125,7 +125,7 @@ static void check_report(const struct end *end)
 	CHECK_LT(at, low);
 	CHECK_GE(at, low - WF_STACK_GUARD);
 	CHECK_LT(low, high);
-	CHECK_END(end, occurrences(end->text, "[0x") > 4); /* the call chain */
+	CHECK_END(end, !tells_frames() || occurrences(end->text, "[0x") > 4); /* the call chain */
 }
 
 TEST(recursion_is_reported)

@@ -84,10 +84,12 @@ CO_TEST(a_parked_one_shows_where)
 	struct weft_co *co = spawn_named("deep", outer, NULL);
 	await_entry("deep", "parked for receive", entry, sizeof entry);
 	snprintf(where, sizeof where, " %p ", inner_returns_to);
-	CHECK_EQ(occurrences(entry, where), 1);
-	CHECK_GE(occurrences(entry, "    #"), 3); /* weft, inner, outer */
-	CHECK_LE(occurrences(entry, "    #"), 12);
-	CHECK(strstr(entry, "debug_dump+0x") != NULL);
+	if (tells_frames()) {
+		CHECK_EQ(occurrences(entry, where), 1);
+		CHECK_GE(occurrences(entry, "    #"), 3); /* weft, inner, outer */
+		CHECK_LE(occurrences(entry, "    #"), 12);
+		CHECK(strstr(entry, "debug_dump+0x") != NULL);
+	}
 	snprintf(where, sizeof where, "receive at %p", (void *)channel);
 	CHECK(strstr(entry, where) != NULL);
 	CHECK_RESULT(weft_chan_close(channel), 0);
@@ -101,7 +103,7 @@ CO_TEST(the_caller_shows_where)
 	take_dump();
 	find_entry("main", entry, sizeof entry);
 	CHECK(strstr(entry, " running") != NULL);
-	CHECK_GE(occurrences(entry, "    #"), 3);
+	CHECK(!tells_frames() || occurrences(entry, "    #") >= 3);
 }
 
 /* ---- what it waits for ----------------------------------------------------------------------------------------------- */

@@ -71,7 +71,7 @@ TEST(who_computes_is_named)
 	CHECK_EQ(occurrences(text, "weft: watchdog: coroutine 1 \"hog\" has held thread "), 1);
 	CHECK_EQ(occurrences(text, "weft: watchdog:"), 1);
 	snprintf(where, sizeof where, " %p ", held_from);
-	CHECK_EQ(occurrences(text, where), 1);
+	CHECK(!tells_frames() || occurrences(text, where) == 1);
 }
 
 TEST(who_blocks_is_named)
@@ -79,7 +79,7 @@ TEST(who_blocks_is_named)
 	watch(block, "50");
 	CHECK_EQ(occurrences(text, "weft: watchdog: coroutine 1 \"sleeper\" has held thread "), 1);
 	CHECK_EQ(occurrences(text, "weft: watchdog:"), 1);
-	CHECK_GE(occurrences(text, "    #"), 4);
+	CHECK(!tells_frames() || occurrences(text, "    #") >= 4);
 }
 
 /* Also alone, when there is nobody to yield to. */

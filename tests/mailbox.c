@@ -283,7 +283,7 @@ CO_TEST(close_ends)
 	struct weft_mailbox *mb = make_mailbox(sizeof(long), 2);
 	struct choice c = {.wanted = 9};
 	struct call call, owner;
-	long value;
+	long value = 0;
 	send_longs(mb, 1, 2);
 	struct weft_co *co = start_waiting_send(&call, mb, 3), *waiting = start(&owner, mb, recv_chosen, 9);
 	await_waiting(waiting, WF_WHY_MAILBOX_RECV);

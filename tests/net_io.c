@@ -753,7 +753,7 @@ CO_TEST(descriptor_in_a_long_message)
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
 	fill_pattern(data, N, 0);
 	for (int i = 0; i < PARTS; i++)
 		parts[i] = (struct iovec){ data + i * (N / PARTS), N / PARTS };

@@ -286,8 +286,13 @@ CO_TEST(without_a_descriptor)
 	int lowest = dup(0);
 	close(lowest);
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t)lowest, former.rlim_max }), 0);
-	struct weft_process *process = start(&opts, (const char *const[]){ "sleep", "100", NULL });
+	struct weft_process *process;
+	opts.args = (const char *const[]){ "sleep", "100", NULL };
+	int r = weft_process_start(&process, &opts);
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &former), 0);
+	if (r == -EMFILE)
+		SKIP("this libc needs a descriptor to start a program");
+	CHECK_RESULT(r, 0);
 	check_waits(process);
 }
 
