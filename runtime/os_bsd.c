@@ -1,4 +1,4 @@
-/* os.h, what macOS and FreeBSD have in common: no membarrier, memory, guards by mprotect. */
+/* os.h, what macOS and FreeBSD have in common: memory, guards by mprotect. */
 #include "os.h"
 #include "os_net.h"
 
@@ -14,18 +14,6 @@
 const char *wf_os_error_text(int error)
 {
 	return error >= 0 && error < sys_nerr ? sys_errlist[error] : NULL;
-}
-
-/* ---- fences -------------------------------------------------------------------------------------------------------- */
-
-bool wf_os_has_membarrier;
-
-void wf_os_membarrier_init(void)
-{
-}
-
-void wf_os_membarrier(void)
-{
 }
 
 /* ---- threads ------------------------------------------------------------------------------------------------------- */

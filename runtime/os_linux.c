@@ -1,4 +1,4 @@
-/* os.h, the part that is Linux: futex, membarrier, guards. */
+/* os.h, the part that is Linux: futex, guards. */
 #include "os.h"
 #include "os_net.h"
 
@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -43,20 +42,6 @@
 const char *wf_os_error_text(int error)
 {
 	return ERROR_TEXT(error);
-}
-
-/* ---- fences -------------------------------------------------------------------------------------------------------- */
-
-bool wf_os_has_membarrier;
-
-void wf_os_membarrier_init(void)
-{
-	wf_os_has_membarrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-}
-
-WF_OPAQUE void wf_os_membarrier(void)
-{
-	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
 /* ---- threads ------------------------------------------------------------------------------------------------------- */
