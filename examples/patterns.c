@@ -307,7 +307,7 @@ static int open_listener(void)
 {
 	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof name;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)); /* accepted sockets inherit it */
 	if (bind(fd, (struct sockaddr *)&name, len) != 0 || listen(fd, CONNECTIONS_MAX) != 0 ||
 	    getsockname(fd, (struct sockaddr *)&name, &len) != 0)

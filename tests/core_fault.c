@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core_util.h"
+#include "frames.h"
 #include "san.h"
 #include "stack.h"
 

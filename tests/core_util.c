@@ -7,8 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "os.h"
-
 void rest(void)
 {
 	enum { NS = 100000 };
@@ -102,10 +100,4 @@ int occurrences(const char *text, const char *what)
 	for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what))
 		n++;
 	return n;
-}
-
-bool tells_frames(void)
-{
-	void *frames[4];
-	return wf_os_frames(frames, 4) > 0;
 }

@@ -36,9 +36,6 @@ bool is_being_joined(struct weft_co *co);
 /* The numbers of the environment's or the default configuration, with so many processors. */
 struct weft_config config_with(int maxprocs);
 
-/* Whether this libc can tell a call chain. */
-bool tells_frames(void);
-
 /* A plain thread. */
 pthread_t start_thread(void *(*fn)(void *), void *arg);
 void *join_thread(pthread_t thread);

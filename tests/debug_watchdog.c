@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core_util.h"
+#include "frames.h"
 #include "san.h"
 
 static char text[1 << 16];
