@@ -114,6 +114,30 @@ try_curl() {
 	stop curl
 }
 
+# Both ways at once: one coroutine reads from the session while another writes to it.
+try_proxy() {
+	start --listen 127.0.0.1:0
+	above=$pid
+	start --proxy "/=http://127.0.0.1:$(sed -n 's/^listening on 127\.0\.0\.1:\([0-9]*\)$/\1/p' "$dir/out")"
+	get -H 'Transfer-Encoding: chunked' --data-binary @"$dir/root/big" "https://127.0.0.1:$port/echo" |
+		cmp -s - "$dir/root/big" || fail "proxy: there and back"
+	same "proxy: small ones" 5050 "$(get "https://127.0.0.1:$port/bytes/[1-100]" | wc -c | tr -d ' ')"
+	stop proxy
+	pid=$above
+	stop "the server above"
+}
+
+# The keys of tickets pass from one process to the next.
+try_reload() {
+	start --procs 1
+	client -tls1_2 -sess_out "$dir/session" </dev/null >/dev/null
+	kill -HUP "$pid"
+	same "reload: sessions live on" 10 "$(for i in 1 2 3 4 5 6 7 8 9 10; do
+		client -tls1_2 -sess_in "$dir/session" </dev/null
+	done | grep -c '^Reused, TLSv1.2')"
+	stop reload
+}
+
 try_wrk() {
 	start
 	wrk -t 1 -c 32 -d 1 "https://127.0.0.1:$port/" >"$dir/wrk" 2>&1 || fail "wrk: $(cat "$dir/wrk")"
@@ -143,6 +167,7 @@ has openssl || exit 77
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
 	-keyout "$dir/key" -out "$dir/cert" 2>/dev/null || exit 1
 try_openssl
-has curl && try_curl
+try_reload
+has curl && try_curl && try_proxy
 has wrk && try_wrk
 [ "$failures" -eq 0 ]
