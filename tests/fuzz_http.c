@@ -4,6 +4,7 @@
  *   - reads past the end (the input is a heap block of its exact size)
  *   - the result and what was found do not depend on how the bytes were cut into calls
  *   - whatever a head's parser takes has spans inside of the head, and framing that is of one mind
+ *   - what conditions and ranges ask for is there
  *   - with llhttp (WEFT_HAVE_LLHTTP): a head that is taken here llhttp takes too, with the same end, length and kind of body
  * WEFT_HAVE_LLHTTP needs http_llhttp.c and the sources of llhttp (Debian: node-llhttp). */
 #include <stdbool.h>
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../examples/http/parse.h"
+#include "../examples/http/conn.h"
 #include "http_llhttp.h"
 
 #ifdef WEFT_HAVE_LLHTTP
@@ -197,6 +198,37 @@ static void fuzz_chunks(const char *bytes, size_t size, uint32_t seed)
 	compare_chunks(bytes, whole);
 }
 
+/* ---- conditions and ranges ----------------------------------------------------------------------------------------- */
+
+/* The bytes are fields of a request for a thing of that size. */
+static void fuzz_condition(const char *bytes, size_t size, uint32_t thing)
+{
+	static const char line[] = "GET / HTTP/1.1\r\nHost: a\r\n", end[] = "\r\n\r\n";
+	const struct http_present present = {"\"v1\"", 784111777, thing, 1700000000};
+	struct http_head h;
+	int64_t from = -1, n = -1, seconds;
+	size_t all = sizeof(line) - 1 + size + sizeof(end) - 1;
+	char *block = malloc(all);
+	REQUIRE(block != NULL);
+	memcpy(block, line, sizeof(line) - 1);
+	memcpy(block + sizeof(line) - 1, bytes, size);
+	memcpy(block + sizeof(line) - 1 + size, end, sizeof(end) - 1);
+	memset(&h, 0, sizeof(h));
+	if (http_parse_head(&h, block, all, &limits) > 0) {
+		int status = http_condition(&h, block, &present, &from, &n);
+		REQUIRE(status == 200 || status == 206 || status == 304 || status == 412 || status == 416);
+		REQUIRE(status != 200 || (from == 0 && n == thing));
+		REQUIRE(status != 206 || (from >= 0 && n > 0 && from + n <= thing));
+	}
+	free(block);
+	block = copy(bytes, size);
+	if (http_parse_date(block, size, present.now, &seconds)) {
+		char text[HTTP_DATE_SIZE];
+		http_date(text, seconds);
+	}
+	free(block);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
 	if (size < 2)
@@ -204,6 +236,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 	const char *bytes = (const char *)input + 2;
 	if (input[0] & 1)
 		fuzz_chunks(bytes, size - 2, input[1]);
+	else if (input[0] & 2)
+		fuzz_condition(bytes, size - 2, input[1]);
 	else
 		fuzz_head(bytes, size - 2, input[1]);
 	return 0;
