@@ -293,6 +293,37 @@ TEST(work_for_all_reaches_all)
 	}
 }
 
+static int set_stop(void *arg)
+{
+	(void)arg;
+	atomic_store(&stop, true);
+	return 0;
+}
+
+static void *stop_from_outside(void *arg)
+{
+	go(set_stop, arg);
+	return NULL;
+}
+
+/* They leave no room for the one that stops them, unless some of them make it. */
+static int yield_in_crowds(void *arg)
+{
+	for (int i = 0; i < 400; i++)
+		go(yield_until_stop, NULL);
+	for (int i = 0; i < 100; i++)
+		weft_yield();
+	pthread_t thread = start_thread(stop_from_outside, arg);
+	yield_until_stop(NULL);
+	join_thread(thread);
+	return 0;
+}
+
+TEST(a_full_ring_lets_others_in)
+{
+	run_with(config_with(1), yield_in_crowds);
+}
+
 /* Nothing is given to a processor that does not look: what runs next, what is in its ring, and its timers. */
 static int sleep_behind_hog(void *arg)
 {
