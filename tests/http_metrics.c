@@ -186,13 +186,13 @@ TEST(log_lines)
 	free(text);
 }
 
-/* Lines from many connections at once: none is torn, none is missing. */
+/* Lines from many connections at once: none is torn, none is missing. All would fit into one buffer, so none may be dropped. */
 TEST(log_of_many)
 {
 	enum { CLIENTS = 8 };
 	struct server s;
 	char stripped[4096];
-	int fds[CLIENTS], rounds = test_scaled(200), seen[CLIENTS] = {0};
+	int fds[CLIENTS], rounds = test_scaled(100), seen[CLIENTS] = {0};
 	start_logging(&s);
 	for (int i = 0; i < CLIENTS; i++)
 		fds[i] = dial(&s);
