@@ -419,7 +419,7 @@ static int harvest(struct queue *q, struct kevent *events, int room)
 	int n = harvest_user(q, events, room);
 	n += harvest_processes(q, events + n, room - n);
 	for (int side = READ_SIDE; side < SIDES && n < room; side++)
-		n += harvest_side(q, side, events + n, room - n);
+		n += harvest_side(q, (enum side)side, events + n, room - n);
 	return n;
 }
 
