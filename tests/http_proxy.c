@@ -147,7 +147,7 @@ TEST(bodies)
 	};
 	struct server s;
 	struct upstream u = open_upstream();
-	proxy_start(&s, &u, 1, "--proxy-idle-timeout 0.3");
+	proxy_start(&s, &u, 1, "");
 	int client = dial(&s), above = -1;
 	for (const struct passed *p = table; p < table + sizeof(table) / sizeof(table[0]); p++) {
 		char seen[1024] = "", heard[1024] = "";
@@ -161,7 +161,23 @@ TEST(bodies)
 		CHECK_STR(heard, p->heard);
 	}
 	close(client);
-	expect_gone(above); /* it has waited for too long */
+	close(above);
+	server_stop(&s);
+}
+
+TEST(who_waits_for_too_long_is_closed)
+{
+	struct server s;
+	struct upstream u = open_upstream();
+	proxy_start(&s, &u, 1, "--proxy-idle-timeout 0.1");
+	int client = dial(&s);
+	TELL(client, GET);
+	int above = answer_call(&u);
+	read_head(above);
+	TELL(above, OK);
+	expect(client, 200, "ok");
+	expect_gone(above);
+	close(client);
 	server_stop(&s);
 }
 
