@@ -3,19 +3,30 @@
 # of a heavy one under four models.
 #
 # Usage: sh bench/examples.sh BUILD-DIRECTORY RESULTS-DIRECTORY [ROUNDS]
-# Writes gateway.txt, patterns.txt (what the programs print) and an SVG of each into RESULTS-DIRECTORY.
+# Writes what the programs print (gateway.txt, patterns.txt) and an SVG of each into RESULTS-DIRECTORY.
 set -eu
 build=$1 results=$2 rounds=${3:-3}
 plot="python3 $(dirname "$0")/plot.py"
 
 : >"$results/gateway.txt"
-for processors in 1 2; do
-	for clients in 1 2 4 8 16 32 64 128; do
-		printf '%s %s ' $processors $clients >>"$results/gateway.txt"
-		WEFT_MAXPROCS=$processors "$build/examples/gateway" --clients $clients --seconds 3 >>"$results/gateway.txt"
+for round in $(seq "$rounds"); do
+	for processors in 1 2; do
+		for clients in 1 2 4 8 16 32 64 128; do
+			printf '%s %s ' $processors $clients >>"$results/gateway.txt"
+			WEFT_MAXPROCS=$processors "$build/examples/gateway" --clients $clients --seconds 2 >>"$results/gateway.txt"
+		done
 	done
 done
-sed 's/\([0-9]*\) \([0-9]*\) .*answered \([0-9.]*\).*/\1_processors \2 \3/; s/^1_processors/1_processor/' "$results/gateway.txt" |
+# The best of all rounds: what others take from the machine only makes it less.
+sed 's/\([0-9]*\) \([0-9]*\) .*answered \([0-9.]*\).*/\1 \2 \3/' "$results/gateway.txt" | awk '
+	$3 > best[$1, $2] { best[$1, $2] = $3 }
+	!seen[$1, $2]++ { order[++n] = $1 SUBSEP $2 }
+	END {
+		for (i = 1; i <= n; i++) {
+			split(order[i], key, SUBSEP)
+			print key[1] == 1 ? "1_processor" : key[1] "_processors", key[2], best[order[i]]
+		}
+	}' |
 	$plot --log-x --title "250 ms of waiting, 10 ms of a CPU" --x "requests under way, at most" --y "requests per second" \
 		"$results/gateway.svg"
 

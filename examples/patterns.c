@@ -9,7 +9,7 @@
  *     coroutines     one for each connection; weft shares them among some threads
  *
  * 99 light clients connect, ask ten times, with a pause of 50 ms after each answer, and connect again; each request takes 100
- * us of a CPU. The heavy client asks for 20 ms of it, pauses as long, and asks again. Each model runs twice, for two seconds,
+ * us of a CPU. The heavy client asks for 200 ms of it, pauses as long, and asks again. Each model runs twice, for two seconds,
  * without the heavy client and with it. Printed is how long the light requests took, in microseconds, from when they were due
  * to the answer; those that were still waiting at the end count with what they have waited. The server is a process of its own. */
 #include <errno.h>
@@ -28,7 +28,7 @@
 
 enum { LIGHT = 99, ASKS = 10, PAUSE_MS = 50, CONNECTIONS_MAX = 1000, THREADS_MAX = 64, LATENCIES_MAX = 1 << 20 };
 
-static long threads = 2, run_ms = 2000, light_us = 100, heavy_us = 20000;
+static long threads = 2, run_ms = 2000, light_us = 100, heavy_us = 200000;
 
 /* A request is the number of microseconds that it takes; it is its own answer. */
 typedef uint32_t request;

@@ -90,7 +90,9 @@ patterns)
 	try 0 "$@" --ms 250 --heavy-us 2000
 	for model in basic multi-reader worker-pool coroutines; do
 		for load in alone heavy; do
-			said out "^$model  *$load  *[1-9][0-9]* answers .*p99  *[1-9]"
+			least=[1-9]
+			[ "$model $load" != "basic heavy" ] || least=[0-9] # it may be the first that is served, and does not end
+			said out "^$model  *$load  *$least[0-9]* answers .*p99  *[1-9]"
 		done
 	done
 	try 0 "$@" --ms 100 coroutines
