@@ -2,7 +2,7 @@
 # examples/memkv with the clients that people have: those of libmemcached, nc, and python over a plain socket. Each is left out, by
 # name, where it is not installed. And with bench/kvload, if it was built.
 #
-# Usage: memkv_clients.sh KVLOAD COMMAND...: the load generator; how to run the server
+# Usage: memkv_clients.sh KVLOAD COMMAND...: the load generator (left out if there is no such program); how to run the server
 set -u
 kvload=$1
 shift
