@@ -32,8 +32,6 @@
 #define WAIT_PRECISELY(...) (int)syscall(SYS_epoll_pwait2, __VA_ARGS__, (size_t)8)
 #endif
 
-enum { EVENTS = 128 };
-
 /* Our own descriptors among the events, in place of a number. */
 enum { MARK_BREAK = -1, MARK_TIMER = -2 };
 
@@ -65,13 +63,13 @@ void wf_netpoll_remove(int fd)
 static WF_NOINLINE int wait_precisely(struct epoll_event *events, int64_t ns)
 {
 	struct timespec t = { ns / 1000000000, ns % 1000000000 };
-	int n = WAIT_PRECISELY(epoll_fd, events, EVENTS, ns < 0 ? NULL : &t, NULL);
+	int n = WAIT_PRECISELY(epoll_fd, events, WF_EVENTS_MAX, ns < 0 ? NULL : &t, NULL);
 	return n < 0 ? -errno : n;
 }
 
 static WF_NOINLINE int wait_coarsely(struct epoll_event *events, int ms)
 {
-	int n = epoll_wait(epoll_fd, events, EVENTS, ms);
+	int n = epoll_wait(epoll_fd, events, WF_EVENTS_MAX, ms);
 	return n < 0 ? -errno : n;
 }
 
@@ -159,29 +157,27 @@ static int wait_events(struct epoll_event *events, int64_t ns)
 	return timer_fd < 0 ? wait_precisely(events, ns) : wait_by_timer(events, ns);
 }
 
-static void handle(const struct epoll_event *event, struct wf_list *woken)
+static struct wf_event translate(const struct epoll_event *event)
 {
 	uint32_t e = event->events;
 	uint64_t data = event->data.u64;
 	unsigned dirs = (e & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR) ? WEFT_READ : 0) |
 			(e & (EPOLLOUT | EPOLLHUP | EPOLLERR) ? WEFT_WRITE : 0);
-	wf_desc_event((int)(uint32_t)data, (unsigned)(data >> 32), dirs, (e & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0, woken);
+	bool ending = (e & ~(uint32_t)(EPOLLIN | EPOLLOUT)) != 0;
+	return (struct wf_event){ (int)(uint32_t)data, (unsigned)(data >> 32), dirs, ending };
 }
 
 int wf_netpoll_wait(struct wf_worker *w, int64_t timeout_ns)
 {
-	struct epoll_event events[EVENTS];
-	struct wf_list woken = { 0 };
-	int count = 0, n = wait_events(events, timeout_ns);
+	struct epoll_event raw[WF_EVENTS_MAX];
+	struct wf_event events[WF_EVENTS_MAX];
+	int known = 0, n = wait_events(raw, timeout_ns);
 	for (int i = 0; i < n; i++) {
-		int fd = (int)(uint32_t)events[i].data.u64;
-		if (wf_likely(fd >= 0))
-			handle(&events[i], &woken);
-		else if (fd == MARK_BREAK && timeout_ns != 0)
+		events[known] = translate(&raw[i]);
+		if (wf_likely(events[known].fd >= 0))
+			known++;
+		else if (events[known].fd == MARK_BREAK && timeout_ns != 0)
 			end_break();
 	}
-	for (struct wf_link *l = wf_list_first(&woken); l && l != &woken.head; l = l->next)
-		count++;
-	wf_wake_all(w, &woken);
-	return count;
+	return wf_desc_events(w, events, known);
 }

@@ -27,7 +27,7 @@
 #include "../runtime/atomic.h"
 #include "polldesc.h"
 
-enum { EVENTS = 64, BREAK_IDENT = 0 };
+enum { BREAK_IDENT = 0 };
 
 /* After these, short reads mean nothing. */
 #ifdef EV_OOBAND
@@ -173,30 +173,27 @@ void wf_netpoll_stop(void)
 static WF_NOINLINE int wait_events(struct kevent *events, int64_t ns)
 {
 	struct timespec t = { ns / 1000000000, ns % 1000000000 };
-	int n = kevent(kqueue_fd, NULL, 0, events, EVENTS, ns < 0 ? NULL : &t);
+	int n = kevent(kqueue_fd, NULL, 0, events, WF_EVENTS_MAX, ns < 0 ? NULL : &t);
 	return n < 0 ? -errno : n;
 }
 
-static void handle(const struct kevent *event, struct wf_list *woken)
+static struct wf_event translate(const struct kevent *event)
 {
 	unsigned dirs = WEFT_WRITE;
 	if (event->filter == EVFILT_READ)
 		dirs = event->flags & EV_EOF ? WEFT_READ | WEFT_WRITE : WEFT_READ;
-	wf_desc_event((int)event->ident, (unsigned)(uintptr_t)event->udata, dirs, (event->flags & ENDS) != 0, woken);
+	return (struct wf_event){ (int)event->ident, (unsigned)(uintptr_t)event->udata, dirs, (event->flags & ENDS) != 0 };
 }
 
 int wf_netpoll_wait(struct wf_worker *w, int64_t timeout_ns)
 {
-	struct kevent events[EVENTS];
-	struct wf_list woken = { 0 };
-	int count = 0, n = wait_events(events, timeout_ns);
+	struct kevent raw[WF_EVENTS_MAX];
+	struct wf_event events[WF_EVENTS_MAX];
+	int known = 0, n = wait_events(raw, timeout_ns);
 	for (int i = 0; i < n; i++)
-		if (wf_likely(events[i].filter != EVFILT_USER))
-			handle(&events[i], &woken);
+		if (wf_likely(raw[i].filter != EVFILT_USER))
+			events[known++] = translate(&raw[i]);
 		else
 			take_break(timeout_ns != 0);
-	for (struct wf_link *l = wf_list_first(&woken); l && l != &woken.head; l = l->next)
-		count++;
-	wf_wake_all(w, &woken);
-	return count;
+	return wf_desc_events(w, events, known);
 }

@@ -72,6 +72,7 @@ struct wf_desc {
 	unsigned char kind;  /* enum wf_desc_kind, or-ed */
 	bool registered;     /* the poller knows it */
 	bool ending;         /* an end, an error or urgent data was seen: short reads don't mean "empty" any more */
+	wf_word visitor;     /* the coroutine that parked here last; to be fetched into caches, and for nothing else */
 	struct wf_name *name; /* malloc'ed, or NULL: removed when the socket is closed */
 	struct wf_side sides[2];
 	struct wf_timer timers[2]; /* of the deadlines, armed only when somebody waits; may fire early or for nobody */
@@ -159,8 +160,18 @@ void wf_claim_all(struct wf_waitq *queue, int result, struct wf_list *woken);
 int wf_netpoll_add(int fd, unsigned seq);
 void wf_netpoll_remove(int fd);
 
-/* An event: the sides that may be ready, and whether it was one of those after which short reads mean nothing. Adds claimed
- * waiters to *woken. */
-void wf_desc_event(int fd, unsigned seq, unsigned dirs, bool ending, struct wf_list *woken);
+/* How many events one look at the kernel brings at most: enough to pay for the call, few enough that what they need for their turn is
+ * still in a cache when they have it. */
+enum { WF_EVENTS_MAX = 32 };
+
+struct wf_event {
+	int fd;
+	unsigned seq;
+	unsigned dirs; /* the sides that may be ready */
+	bool ending;   /* it was one of those after which short reads mean nothing */
+};
+
+/* What one look has brought. Wakes (with w) whoever waits for it, in that order; returns how many. */
+int wf_desc_events(struct wf_worker *w, const struct wf_event *events, int n);
 
 #endif

@@ -1,6 +1,6 @@
 /* Descriptors as cases of a select (runtime/netpoll.h has the order of the calls).
  *
- *   select                                          the poller (wf_desc_event)
+ *   select                                          the poller (wf_desc_events)
  *   1 look: note the count of edges; poll(2)        1 the kernel reports an edge
  *   2 arm: the poller is told, if it was not        2 lock; one edge more; claim whoever is parked
  *   3 queue: lock; as many edges as before?

@@ -209,6 +209,23 @@ static void take_share(struct wf_worker *w)
 		wf_ring_push(w, co);
 }
 
+/* Whether all that the last look at the poller has left in the ring has had its turn. What became ready since comes behind it in any
+ * case: let it wait in the kernel, where it is not forgotten by the caches. */
+static bool went_through(const struct wf_proc *p)
+{
+	unsigned left = p->polled_tail - wf_u32_load(&p->runq.head); /* relaxed: thieves may just be taking some */
+	return left == 0 || left > WF_RUNQ_SIZE; /* long ago */
+}
+
+void wf_poll(struct wf_worker *w, int64_t now)
+{
+	struct wf_proc *p = w->proc;
+	wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
+	wf_count(&p->stats.polls);
+	wf_netpoll_wait(w, 0);
+	p->polled_tail = wf_u32_load(&p->runq.tail);
+}
+
 void wf_look_around(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
@@ -224,11 +241,8 @@ void wf_look_around(struct wf_worker *w)
 	if (wf_u32_load(&wf_rt.global_count) != 0) /* relaxed: looked at again before anybody sleeps */
 		take_share(w);
 	run_timers(p, now);
-	if (wf_netpoll_active()) {
-		wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
-		wf_count(&p->stats.polls);
-		wf_netpoll_wait(w, 0);
-	}
+	if (wf_netpoll_active() && went_through(p))
+		wf_poll(w, now);
 	wf_batch_end(w, former);
 	p->seen_tail = wf_u32_load(&p->runq.tail);
 	make_public(w);

@@ -131,6 +131,9 @@ static inline void wf_batch_end(struct wf_worker *w, unsigned char former)
 /* Global queue, poller and timers, and whether others should be woken for what waits here. */
 void wf_look_around(struct wf_worker *w);
 
+/* Looks at the poller without blocking. */
+void wf_poll(struct wf_worker *w, int64_t now);
+
 /* Moves all that a processor holds to the global queue. Whoever has it, worker or not. */
 void wf_proc_empty(struct wf_proc *p);
 

@@ -61,11 +61,8 @@ static void look_outside(struct wf_worker *w)
 	int64_t now = wf_os_now();
 	unsigned char former = wf_batch_begin(w);
 	wf_timers_run_all(w, now);
-	if (wf_netpoll_active() && !wf_u32_load(&wf_rt.polling)) {
-		wf_count(&w->proc->stats.polls);
-		wf_store(&wf_rt.polled_at, (uintptr_t)now);
-		wf_netpoll_wait(w, 0);
-	}
+	if (wf_netpoll_active() && !wf_u32_load(&wf_rt.polling))
+		wf_poll(w, now);
 	wf_batch_end(w, former);
 }
 

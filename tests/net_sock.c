@@ -382,14 +382,12 @@ CO_TEST(spurious_edge_while_connecting)
 	char addr[64];
 	int clogs[8], listener = full_listener(addr, clogs);
 	struct attempt attempt = { weft_socket(AF_INET, SOCK_STREAM, 0), { .sin_family = AF_INET } };
-	struct wf_list woken = { 0 };
 	attempt.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	attempt.to.sin_port = htons((uint16_t)atoi(strchr(addr, ':') + 1));
 	struct weft_co *co = spawn_call(connect_it, &attempt);
 	await_waiters(attempt.fd, WF_WRITE, 1, 0);
-	wf_desc_event(attempt.fd, wf_desc_find(attempt.fd)->seq, WEFT_WRITE, true, &woken);
-	CHECK(!wf_list_empty(&woken));
-	wf_wake_all(NULL, &woken);
+	struct wf_event spurious = { attempt.fd, wf_desc_find(attempt.fd)->seq, WEFT_WRITE, true };
+	CHECK_EQ(wf_desc_events(NULL, &spurious, 1), 1);
 	await_waiters(attempt.fd, WF_WRITE, 1, 0); /* it waits again */
 	CHECK_RESULT(weft_set_deadline(attempt.fd, WEFT_WRITE, weft_now()), 0);
 	CHECK_RESULT(join_call(co), -ETIMEDOUT);

@@ -285,10 +285,8 @@ CO_TEST(somebody_else_was_faster)
 	make_pipe(fds, true);
 	start_select(&call, ch, fds[0], WEFT_READ);
 	await_select(ch);
-	struct wf_list woken = { 0 };
-	struct wf_desc *d = wf_desc_find(fds[0]);
-	wf_desc_event(fds[0], d->seq, WEFT_READ, false, &woken); /* nothing is there */
-	wf_wake_all(NULL, &woken);
+	struct wf_event nothing = { fds[0], wf_desc_find(fds[0])->seq, WEFT_READ, false };
+	CHECK_EQ(wf_desc_events(NULL, &nothing, 1), 1);
 	await_select(ch);
 	await_waiters(fds[0], WF_READ, 1, 0);
 	put_byte(fds[1]);
