@@ -144,8 +144,8 @@ static void fetch(const volatile void *from, size_t bytes)
 		wf_cpu_prefetch((const char *)(uintptr_t)from + at);
 }
 
-/* With thousands of connections nothing about the next event is in a cache. What all of them will touch is fetched together, in three
- * steps, as each shows where the next one is: descriptor, coroutine, stack. These are hints: it can be about somebody else by now. */
+/* With thousands of connections nothing about the next event is in a cache. What all of them will touch is fetched together, in
+ * three steps, as each shows where the next one is: descriptor, coroutine, stack. Hints: it can be about somebody else by now. */
 static void fetch_all(const struct wf_event *events, int n)
 {
 	enum { FRAMES = 512 }; /* of a read that is parked, up to its caller's buffer */

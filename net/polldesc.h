@@ -160,8 +160,8 @@ void wf_claim_all(struct wf_waitq *queue, int result, struct wf_list *woken);
 int wf_netpoll_add(int fd, unsigned seq);
 void wf_netpoll_remove(int fd);
 
-/* How many events one look at the kernel brings at most: enough to pay for the call, few enough that what they need for their turn is
- * still in a cache when they have it. */
+/* How many events one look at the kernel brings at most: enough to pay for the call, few enough that what they need for their turn
+ * is still in a cache when they have it. */
 enum { WF_EVENTS_MAX = 32 };
 
 struct wf_event {

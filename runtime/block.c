@@ -10,7 +10,7 @@
  * What comes later finds it on the idle list. */
 static bool is_needed_locked(const struct wf_proc *p)
 {
-	if (p->next || p->fresh_count > 0 || wf_runq_length(&p->runq) > 0 || wf_u32_load(&wf_rt.global_count) != 0)
+	if (p->next || p->fresh_count > 0 || wf_runq_length(&p->runq) > 0 || wf_globq_count(&wf_rt.global) != 0)
 		return true;
 	return !wf_u32_load(&wf_rt.polling) && (wf_netpoll_active() || wf_next_timer() != WF_TIME_NEVER);
 }
@@ -139,7 +139,7 @@ void wf_await_pinned(struct wf_worker *w)
 	if (p)
 		find_owner(p, needed);
 	else if (ready) /* and no processor for it: whoever comes to it delivers it again */
-		wf_global_push(w->pinned, w->pinned, 1);
+		wf_global_push(w->pinned);
 	sleep_until_delivered(w);
 }
 

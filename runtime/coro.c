@@ -8,7 +8,7 @@
 #include "park.h"
 
 enum {
-	SLAB = 64,         /* control blocks made at a time */
+	SLAB = WF_GLOBQ_CHUNK, /* control blocks made at a time */
 	CACHE_MAX = 256,   /* free ones that a processor keeps */
 	CACHE_MOVE = 64,
 };
@@ -44,6 +44,7 @@ void wf_co_move_checked(struct weft_co *co, enum wf_state to)
 
 struct slab {
 	struct slab *next;
+	struct wf_globq_chunk room; /* for all of them to be in the global queue */
 	struct weft_co co[SLAB];
 };
 
@@ -64,6 +65,7 @@ static bool add_slab_locked(void)
 	}
 	s->next = slabs;
 	slabs = s;
+	wf_globq_add_room(&wf_rt.global, &s->room);
 	return true;
 }
 

@@ -78,7 +78,7 @@ enum {
 struct weft_co {
 	/* What a switch touches. */
 	wf_word sp;             /* of the context that was left, or one of the above. The prefetcher may look while it changes */
-	struct weft_co *next;   /* in the global queue, a batch, or a free list */
+	struct weft_co *next;   /* in a batch, or a free list */
 	struct wf_stack *stack; /* NULL until it runs, and after it ended */
 	weft_fn *fn;
 	void *arg;

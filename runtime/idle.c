@@ -73,7 +73,7 @@ static bool work_waits(void)
 	for (unsigned i = 0; i < made; i++)
 		if (wf_proc_offers(wf_proc_at(i)))
 			return true;
-	return wf_u32_load(&wf_rt.global_count) != 0 || wf_next_timer() <= wf_os_now();
+	return wf_globq_count(&wf_rt.global) != 0 || wf_next_timer() <= wf_os_now();
 }
 
 /* A worker blocks in the poller when no processor is running, or when one that does takes long between its own looks: else the
@@ -197,7 +197,7 @@ static void place_collected(struct wf_worker *w)
 		if (w->proc)
 			wf_ring_push(w, co);
 		else
-			wf_global_push(co, co, 1);
+			wf_global_push(co);
 	}
 }
 

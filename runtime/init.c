@@ -55,6 +55,7 @@ static void set_up(const struct weft_config *config, int stack_class)
 		wf_rt.config.max_computing = 4 * config->maxprocs > COMPUTING_MIN ? 4 * config->maxprocs : COMPUTING_MIN;
 	wf_list_init(&wf_rt.idle_procs);
 	wf_list_init(&wf_rt.idle_workers);
+	wf_globq_init(&wf_rt.global);
 	wf_os_membarrier_init();
 }
 

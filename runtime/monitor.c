@@ -85,7 +85,7 @@ void wf_monitor_notice(void)
 /* Or waits for a thread that could not be made: in the global queue, or for want of one in the poller. */
 static bool anything_runs(void)
 {
-	return wf_u32_load(&wf_rt.idle_count) < wf_u32_load(&wf_rt.proc_count) || wf_u32_load(&wf_rt.global_count) != 0 ||
+	return wf_u32_load(&wf_rt.idle_count) < wf_u32_load(&wf_rt.proc_count) || wf_globq_count(&wf_rt.global) != 0 ||
 	       (!wf_u32_load(&wf_rt.polling) && (wf_netpoll_active() || wf_next_timer() != WF_TIME_NEVER));
 }
 
@@ -122,7 +122,7 @@ static bool poller_is_stale(int64_t now)
 /* Work that any processor could do. */
 static bool work_for_anybody(int64_t now)
 {
-	return wf_u32_load(&wf_rt.global_count) != 0 || poller_is_stale(now);
+	return wf_globq_count(&wf_rt.global) != 0 || poller_is_stale(now);
 }
 
 /* Something in its ring was there at the last sample already, or a timer is overdue. */

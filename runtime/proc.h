@@ -10,6 +10,7 @@
 
 #include "coro.h"
 #include "ctx.h"
+#include "globq.h"
 #include "lock.h"
 #include "os.h"
 #include "runq.h"
@@ -159,10 +160,7 @@ struct wf_runtime {
 
 	struct wf_lock procs_lock; /* one change of maxprocs at a time; taken before lock */
 
-	/* The global queue: from plain threads, from full rings, from workers that lost their processor. */
-	struct wf_lock global_lock WF_ALIGNED(WF_CACHE_LINE);
-	struct weft_co *global_head, *global_tail;
-	wf_u32 global_count;
+	struct wf_globq global WF_ALIGNED(WF_CACHE_LINE);
 
 	/* The scheduler's lock: who has which processor, who sleeps. */
 	struct wf_lock lock WF_ALIGNED(WF_CACHE_LINE);

@@ -127,20 +127,32 @@ static struct weft_co *take_fresh(struct wf_proc *p)
 	return oldest;
 }
 
+/* Those that are linked by next, to the global queue. */
+static void push_list(struct weft_co *co)
+{
+	struct weft_co *batch[WF_RUNQ_SIZE / 2];
+	while (co) {
+		unsigned n = 0;
+		for (; co && n < wf_countof(batch); co = co->next)
+			batch[n++] = co;
+		wf_globq_push_any(&wf_rt.global, batch, n);
+	}
+}
+
 /* Moves what is private to the ring, where thieves see it; many fresh ones at once to the global queue. */
 static void make_public(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
-	struct weft_co *next = p->next, *newest = p->fresh;
+	struct weft_co *next = p->next;
 	unsigned n = p->fresh_count;
 	p->next = NULL;
 	if (next)
 		wf_ring_push(w, next);
-	if (!newest)
+	if (n == 0)
 		return;
 	struct weft_co *co = take_fresh(p);
 	if (wf_unlikely(n > WF_RUNQ_SIZE / 2)) {
-		wf_global_push(co, newest, n);
+		push_list(co);
 		return;
 	}
 	for (; co; co = next) {
@@ -155,14 +167,11 @@ WF_COLD void wf_proc_empty(struct wf_proc *p)
 {
 	struct weft_co *co;
 	while ((co = wf_runq_pop_owner(&p->runq)))
-		wf_global_push(co, co, 1);
+		wf_global_push(co);
 	if (p->next)
-		wf_global_push(p->next, p->next, 1);
+		wf_global_push(p->next);
 	p->next = NULL;
-	struct weft_co *newest = p->fresh;
-	unsigned n = p->fresh_count;
-	if (newest)
-		wf_global_push(take_fresh(p), newest, n);
+	push_list(take_fresh(p));
 }
 
 WF_COLD void wf_retire(struct wf_worker *w)
@@ -200,17 +209,15 @@ static void take_share(struct wf_worker *w)
 	struct weft_co *batch[WF_RUNQ_SIZE / 2];
 	struct wf_runq *q = &w->proc->runq;
 	unsigned n = wf_runq_length(q) < WF_RUNQ_SIZE ? 0 : wf_runq_half_owner(q, batch);
-	for (unsigned i = 0; i + 1 < n; i++)
-		batch[i]->next = batch[i + 1];
 	if (n > 0)
-		wf_global_push(batch[0], batch[n - 1], n);
+		wf_globq_push_any(&wf_rt.global, batch, n);
 	struct weft_co *co = wf_global_take(w);
 	if (co)
 		wf_ring_push(w, co);
 }
 
-/* Whether all that the last look at the poller has left in the ring has had its turn. What became ready since comes behind it in any
- * case: let it wait in the kernel, where it is not forgotten by the caches. */
+/* Whether all that the last look at the poller has left in the ring has had its turn. What became ready since comes behind it in
+ * any case: let it wait in the kernel, where it is not forgotten by the caches. */
 static bool went_through(const struct wf_proc *p)
 {
 	unsigned left = p->polled_tail - wf_u32_load(&p->runq.head); /* relaxed: thieves may just be taking some */
@@ -238,7 +245,7 @@ void wf_look_around(struct wf_worker *w)
 		p->backlog_since = 0;
 	have_one_timed(w, now);
 	unsigned char former = wf_batch_begin(w);
-	if (wf_u32_load(&wf_rt.global_count) != 0) /* relaxed: looked at again before anybody sleeps */
+	if (wf_globq_count(&wf_rt.global) != 0) /* relaxed: looked at again before anybody sleeps */
 		take_share(w);
 	run_timers(p, now);
 	if (wf_netpoll_active() && went_through(p))
@@ -259,7 +266,7 @@ void wf_look_around(struct wf_worker *w)
 void wf_ring_push(struct wf_worker *w, struct weft_co *co)
 {
 	if (wf_unlikely(!wf_runq_push_owner(&w->proc->runq, co)))
-		wf_global_push(co, co, 1); /* behind what is in the ring, which it does not pass */
+		wf_global_push(co); /* behind what is in the ring, which it does not pass */
 }
 
 /* Without a processor: a worker that comes out of the poller keeps it until it has one; a plain thread gives it to everybody. */
@@ -273,7 +280,7 @@ static WF_COLD void ready_elsewhere(struct wf_worker *w, struct weft_co *co)
 		w->collected = co;
 		return;
 	}
-	wf_global_push(co, co, 1);
+	wf_global_push(co);
 	wf_wake_worker();
 }
 
@@ -342,42 +349,21 @@ WF_COLD void wf_private_waits(struct wf_worker *w)
 	offer(p);
 }
 
-void wf_global_push(struct weft_co *first, struct weft_co *last, unsigned n)
+void wf_global_push(struct weft_co *co)
 {
-	last->next = NULL;
-	wf_lock(&wf_rt.global_lock);
-	if (wf_rt.global_tail)
-		wf_rt.global_tail->next = first;
-	else
-		wf_rt.global_head = first;
-	wf_rt.global_tail = last;
-	wf_u32_add_full(&wf_rt.global_count, (int)n); /* pairs with the look before sleeping (worker.c) */
-	wf_unlock(&wf_rt.global_lock);
+	wf_globq_push_any(&wf_rt.global, &co, 1);
 }
 
 struct weft_co *wf_global_take(struct wf_worker *w)
 {
-	wf_lock(&wf_rt.global_lock);
-	unsigned size = wf_u32_load(&wf_rt.global_count);
-	unsigned n = size / wf_u32_load(&wf_rt.proc_count) + 1, room = WF_RUNQ_SIZE - wf_runq_length(&w->proc->runq);
-	n = n < size ? n : size;
-	n = n < room ? n : room;
-	struct weft_co *first = wf_rt.global_head, *co = first;
-	for (unsigned i = 0; i < n; i++)
-		co = co->next;
-	wf_rt.global_head = co;
-	if (!co)
-		wf_rt.global_tail = NULL;
-	wf_u32_add_full(&wf_rt.global_count, -(int)n);
-	wf_unlock(&wf_rt.global_lock);
-	if (n == 0)
-		return NULL;
-	for (struct weft_co *rest = first->next; --n > 0;) {
-		co = rest;
-		rest = rest->next;
-		wf_ring_push(w, co);
+	struct weft_co *batch[WF_RUNQ_SIZE];
+	unsigned room = WF_RUNQ_SIZE - wf_runq_length(&w->proc->runq);
+	unsigned n = wf_globq_take_any(&wf_rt.global, batch, wf_u32_load(&wf_rt.proc_count), room);
+	for (unsigned i = 1; i < n; i++) {
+		wf_cpu_prefetch(batch[i]); /* they have waited for long */
+		wf_ring_push(w, batch[i]);
 	}
-	return first;
+	return n > 0 ? batch[0] : NULL;
 }
 
 /* ---- yielding ------------------------------------------------------------------------------------------------------ */
@@ -458,7 +444,7 @@ WF_COLD struct wf_worker *wf_enter_slow(struct wf_worker *w)
 	if (take_another(w))
 		return w;
 	wf_co_move(w->co, WF_STATE_RUNNABLE);
-	wf_global_push(w->co, w->co, 1);
+	wf_global_push(w->co);
 	wf_wake_worker();
 	return wf_switch(w, w->co, NULL);
 }

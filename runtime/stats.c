@@ -41,7 +41,7 @@ void wf_stats_sum(struct weft_stats *all)
 	all->stalls = wf_load(&wf_rt.stalls);
 	all->handoffs = wf_load(&wf_rt.handoffs);
 	all->stacks = wf_stack_made();
-	all->queued = wf_u32_load(&wf_rt.global_count);
+	all->queued = wf_globq_count(&wf_rt.global);
 	for (unsigned i = 0; i < wf_procs_made(); i++)
 		add_proc(all, wf_proc_at(i));
 }
@@ -128,7 +128,7 @@ void wf_trace(int64_t now)
 			 "queues=%s spawned=%llu ended=%llu dispatches=%llu parks=%llu steals=%llu stolen=%llu polls=%llu "
 			 "wakes=%llu budget_yields=%llu timers_fired=%llu handoffs=%llu latency_p50_us=%lld latency_p99_us=%lld\n",
 			 (long long)(now - former_at) / 1000000, all.maxprocs, all.idle_procs, all.workers, all.spinning,
-			 all.threads, U(all.live), U(all.timers), wf_u32_load(&wf_rt.global_count), queues, U(all.spawned),
+			 all.threads, U(all.live), U(all.timers), wf_globq_count(&wf_rt.global), queues, U(all.spawned),
 			 U(all.ended), U(all.dispatches), U(all.parks), U(all.steals), U(all.stolen), U(all.polls), U(all.wakes),
 			 U(all.budget_yields), U(all.timers_fired), U(all.handoffs),
 			 (long long)weft_latency_quantile(&all, 0.5) / 1000, (long long)weft_latency_quantile(&all, 0.99) / 1000);

@@ -152,7 +152,7 @@ static WF_COLD bool wait_until_left(struct weft_co *co)
 		if (wf_has_left(co))
 			return true;
 	}
-	wf_global_push(co, co, 1);
+	wf_global_push(co);
 	wf_os_sched_yield();
 	return false;
 }

@@ -145,7 +145,7 @@ void wf_retire(struct wf_worker *w);
 void wf_ring_push(struct wf_worker *w, struct weft_co *co);
 
 /* The global queue. */
-void wf_global_push(struct weft_co *first, struct weft_co *last, unsigned n);
+void wf_global_push(struct weft_co *co);
 struct weft_co *wf_global_take(struct wf_worker *w); /* one to run; others of a fair share go to the ring */
 
 /* Wakes a worker for an idle processor, unless one is looking for work already. Any thread. */

@@ -69,7 +69,7 @@ static void look_outside(struct wf_worker *w)
 static struct weft_co *look_everywhere(struct wf_worker *w)
 {
 	struct weft_co *co = wf_pick_next(w);
-	if (!co && wf_u32_load(&wf_rt.global_count) != 0)
+	if (!co && wf_globq_count(&wf_rt.global) != 0)
 		co = wf_global_take(w);
 	if (!co) {
 		look_outside(w);
@@ -99,7 +99,7 @@ static void stop_spinning_with_work(struct wf_worker *w)
 	if (wf_u32_add_full(&wf_rt.spinning, -1) != 1)
 		return;
 	wf_fence_full(); /* pairs with the producer's: it sees no spinner, or we see its work */
-	if (wf_u32_load(&wf_rt.global_count) != 0)
+	if (wf_globq_count(&wf_rt.global) != 0)
 		wf_wake_worker();
 }
 
@@ -108,7 +108,7 @@ static struct weft_co *spin(struct wf_worker *w)
 	int64_t until = wf_os_now() + wf_rt.config.spin_ns;
 	for (unsigned round = 1;; round++) {
 		struct weft_co *co = steal(w);
-		if (!co && wf_u32_load(&wf_rt.global_count) != 0)
+		if (!co && wf_globq_count(&wf_rt.global) != 0)
 			co = wf_global_take(w);
 		if (co)
 			return co;

@@ -1,5 +1,7 @@
-/* The run queue, alone: order and limits with one thread, conservation with thieves. */
+/* The run queue, alone: order and limits with one thread, conservation with thieves. And the global queue. */
 #include "runq.h"
+
+#include "globq.h"
 
 #include <stdlib.h>
 
@@ -191,3 +193,52 @@ static void steal_all_the_time(bool shared_from_the_start)
 
 TEST(each_entry_is_taken_once) { steal_all_the_time(true); }
 TEST(sharing_begins_under_thieves) { steal_all_the_time(false); }
+
+/* ---- the global queue ------------------------------------------------------------------------------------------------- */
+
+static void add_many(struct wf_globq *q, uintptr_t first, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		wf_globq_push_any(q, (struct weft_co *[]){ entry(first + i) }, 1);
+}
+
+/* With all that there are in it, wherever its chunks begin and end: the room that came with them is enough, but not too much. */
+TEST(global_queue_has_room_for_all)
+{
+	enum { CHUNKS = 3, ALL = CHUNKS * WF_GLOBQ_CHUNK };
+	static struct wf_globq q;
+	static struct wf_globq_chunk chunks[CHUNKS];
+	struct weft_co *co[ALL];
+	uintptr_t pushed = 1, taken = 1;
+	wf_globq_init(&q);
+	CHECK_EQ(wf_globq_take_any(&q, co, 1, ALL), 0);
+	for (int i = 0; i < CHUNKS; i++)
+		wf_globq_add_room(&q, &chunks[i]);
+	for (unsigned step = 1; step <= ALL; step++) {
+		add_many(&q, pushed, ALL - wf_globq_count(&q));
+		pushed = taken + ALL;
+		CHECK_EQ(wf_globq_count(&q), ALL);
+		CHECK_EQ(wf_globq_take_any(&q, co, 1, step), step);
+		for (unsigned i = 0; i < step; i++)
+			CHECK_EQ(number_of(co[i]), taken++);
+	}
+	CHECK_EQ(wf_globq_count(&q), 0);
+}
+
+/* A part of it, rounded up, for each of those that come; not more than they have room for. */
+TEST(global_queue_is_shared_out)
+{
+	static struct wf_globq q;
+	struct weft_co *co[WF_GLOBQ_CHUNK];
+	wf_globq_init(&q);
+	for (int i = 0; i < 10; i++)
+		co[i] = entry((uintptr_t)i + 1);
+	wf_globq_push_any(&q, co, 10);
+	CHECK_EQ(wf_globq_take_any(&q, co, 4, 64), 3);
+	CHECK_EQ(wf_globq_take_any(&q, co, 4, 1), 1);
+	CHECK_EQ(wf_globq_take_any(&q, co, 4, 0), 0);
+	CHECK_EQ(number_of(co[0]), 4);
+	CHECK_EQ(wf_globq_take_any(&q, co, 1, 64), 6);
+	CHECK_EQ(number_of(co[5]), 10);
+	CHECK_EQ(wf_globq_take_any(&q, co, 1, 64), 0);
+}
