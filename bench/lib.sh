@@ -1,10 +1,14 @@
-# Functions of scripts/bench.sh, which sets: root build peers results rounds seconds out. Results are lines "WHO NAME VALUE UNIT" in
-# $out.
+# Functions of scripts/bench.sh, which sets: root build peers results seconds work out round. Figures are lines as rounds.awk has
+# them, in $out; $dropped has a line for each run that gave none and should have.
 # shellcheck shell=sh disable=SC2154
 
 everybody="weft epoll nginx go threads uv boost tokio loom"
+dropped=$work/dropped
 
-as() { sed "s/^/$1 /" >>"$out"; }
+# as WHO: gives lines "NAME VALUE UNIT [late]" a round and a name.
+as() { sed "s/^/$round $1 /" >>"$out"; }
+
+drop() { echo "dropped: $*, round $round" >>"$dropped"; }
 
 # have PROGRAM: of a peer.
 have() { [ -x "$peers/$1" ]; }
@@ -20,17 +24,48 @@ say_absent() {
 
 title() { printf '\n== %s\n' "$*"; }
 
-# by PROGRAM [AWK-OPTION]... FILE...: by a program of bench/ that needs medians.
+# by PROGRAM [AWK-OPTION]... FILE...: by a program of bench/ that reads figures.
 by() {
 	program=$1
 	shift
-	awk -f "$root/bench/median.awk" -f "$root/bench/$program.awk" "$@"
+	awk -f "$root/bench/rounds.awk" -f "$root/bench/$program.awk" "$@"
 }
 
 table() { by table -v everybody="$everybody" "$out"; }
 
 # The last CPU: the load's. Servers are on CPU 0.
 load_cpu=$(($(nproc) - 1))
+
+# ---- the machine -----------------------------------------------------------------------------------------------------------
+
+# spent FILE: seconds of CPU since the machine started, "BUSY STOLEN ALL", and in the next line this script's, of children that have
+# ended: "OWN". (In no subshell: that has no children yet.)
+spent() {
+	times >"$work/times"
+	{ sed -n 1p /proc/stat; sed -n 2p "$work/times"; } | awk -v hz="$(getconf CLK_TCK)" '
+		function seconds(t) { return t * 60 + substr(t, index(t, "m") + 1) } # "1m2.3s"
+		$1 == "cpu" {
+			for (i = 2; i <= 9; i++) # user, nice, system, idle, iowait, irq, softirq, steal
+				all += $i
+			print (all - $5 - $6 - $9) / hz, $9 / hz, all / hz
+			next
+		}
+		{ print seconds($1) + seconds($2) }' >"$1"
+}
+
+# disturbed FILE WHAT: what others have taken from the machine since `spent FILE`: the host, and who else runs here.
+disturbed() {
+	spent "$work/spent"
+	cat "$1" "$work/spent" | awk -v what="$2" -v load="$(cut -d' ' -f1 /proc/loadavg)" -v cpus="$(nproc)" '
+		NF == 3 { busy = $1 - busy; stolen = $2 - stolen; all = $3 - all }
+		NF == 1 { own = $1 - own }
+		END {
+			others = busy > own ? busy - own : 0
+			all = all > 0 ? all : 1
+			printf "%s: steal %.1f %%, others %.1f %% of %d CPUs, load %s\n", what, 100 * stolen / all,
+				100 * others / all, cpus, load
+		}'
+}
 
 # ---- micro -----------------------------------------------------------------------------------------------------------------
 
@@ -44,21 +79,28 @@ run_micro() {
 	on=
 	[ "$1" != threads ] || on="taskset -c 0-$(($2 - 1))"
 	# shellcheck disable=SC2086 -- words
-	WEFT_MAXPROCS=$2 GOMAXPROCS=$2 PROCS=$2 timeout 120 $on "$3" $4 $words 2>/dev/null | as "$1"
+	{
+		WEFT_MAXPROCS=$2 GOMAXPROCS=$2 PROCS=$2 timeout 120 $on "$3" $4 $words 2>/dev/null ||
+			[ $? -ne 124 ] || drop "$1 with $2: $3 $4 $words: takes two minutes"
+	} | as "$1"
 }
+
+# Loom takes as long as all others together, most of it for its compiler: it has a third of the rounds.
+loom_has_turn() { have loom_micro && [ $((round % 3)) -eq 1 ]; }
 
 # run_micro_list FILE ROUNDS: everybody's turn for each line of the list.
 run_micro_list() {
 	for round in $(seq "$2"); do
-		grep -v '^#' "$1" | while read -r program sizes threads_sizes procs; do
+		grep -v '^#' "$1" | while read -r program sizes threads_sizes procs loom_sizes; do
 			for p in $(echo "${procs:-1,2}" | tr , ' '); do
 				[ ! -x "$build/bench/$program" ] || run_micro weft "$p" "$program" "$sizes"
 				[ "$threads_sizes" = - ] || ! have threads_micro ||
 					run_micro threads "$p" "$program" "$threads_sizes"
 				[ "$sizes" != - ] || continue
-				for who in go tokio loom; do
+				for who in go tokio; do
 					! have "${who}_micro" || run_micro "$who" "$p" "$program" "$sizes"
 				done
+				! loom_has_turn || run_micro loom "$p" "$program" "${loom_sizes:-$sizes}"
 				! have boost_micro || [ "$p" -ne 1 ] || run_micro boost 1 "$program" "$sizes"
 			done
 		done
@@ -83,7 +125,7 @@ start_command() {
 		[ "$try" -eq 1 ] || sleep 0.05
 		"$build/bench/load" -q -c 0 --idle 1 "$port" >/dev/null 2>&1 && return 0
 	done
-	echo "$* does not listen" >&2
+	drop "$*: does not listen"
 	stop_server
 	return 1
 }
@@ -126,9 +168,10 @@ nginx_conf() {
 	echo "$work/nginx.conf"
 }
 
-# load PROCS OPTION...: runs the load generator at the server and prints its last line. With two processors nothing has a CPU of its
-# own, and it has two threads.
+# load PROCS OPTION...: runs the load generator at the server and prints its last line, if all went well and anything was answered.
+# With two processors nothing has a CPU of its own, and it has two threads.
 load() {
+	asked=$*
 	if [ "$1" -eq 1 ]; then
 		shift
 		set -- taskset -c "$load_cpu" "$build/bench/load" "$@"
@@ -136,14 +179,22 @@ load() {
 		shift
 		set -- "$build/bench/load" -t 2 "$@"
 	fi
-	"$@" -q -w 0.3 -d "$seconds" --pid "$pid" "$port" || echo "load on port $port: status $?" >&2
+	if ! "$@" -q -w 0.2 -d "$seconds" --pid "$pid" "$port" >"$work/load" 2>/dev/null; then
+		drop "$one: load $asked: something wrong, refused or not answered"
+	elif grep -q " requests=0 " "$work/load"; then
+		drop "$one: load $asked: no request in its time"
+	else
+		cat "$work/load"
+	fi
 }
 
-# Keys of the load generator, as rows of a table; none if nothing was answered.
+# Keys of the load generator, as rows of a table. A latency is late if half of it or more is what the generator itself took too long
+# at the same percentile (open loop).
 rows() {
 	awk -v name="$1" '
 		BEGIN {
 			split("rps srv_cpu_per_1M p50_us p99_us p999_us", key)
+			split("- - behind_p50_us behind_p99_us behind_p999_us", own)
 			split("rps cpu p50 p99 p999", row)
 			split("1/s us us us us", unit)
 		}
@@ -152,8 +203,10 @@ rows() {
 				at = index($i, "=")
 				value[substr($i, 1, at - 1)] = substr($i, at + 1)
 			}
-			for (i = 1; i in key && value["requests"] > 0; i++)
-				print name "." row[i], value[key[i]], unit[i]
+			for (i = 1; i in key; i++) {
+				is_late = i > 2 && 2 * value[own[i]] >= value[key[i]]
+				print name "." row[i], value[key[i]], unit[i], is_late ? "late" : ""
+			}
 		}'
 }
 

@@ -6,7 +6,7 @@
 #   c64x16       the same, 16 commands at a time
 #   c64.p2       two threads, and the client on the same two CPUs
 #   c64x16.p2
-# Prints one line for each run; then medians, and the ratio, above 1 where memkv is better.
+# Prints one line for each run; then a table (table.awk): how many times better memkv is, by round.
 set -eu
 build=$1 rounds=${2:-5} seconds=${3:-3}
 port=22131
@@ -28,7 +28,7 @@ run() {
 	server=$!
 	sleep 0.5
 	taskset -c $client_cpus "$build/bench/kvload" $port -c 64 -p "$depth" -d "$seconds" -P $server -n "$name" |
-		sed "s/^/$who /" | tee -a "$raw"
+		sed "s/^/$round $who /" | tee -a "$raw"
 	kill $server
 	wait $server || true
 }
@@ -42,14 +42,5 @@ for round in $(seq "$rounds"); do
 	done
 done
 
-sort -k2,2 -k1,1 -k3,3g "$raw" | awk '
-	{ key = $2 " " $1; v[key, ++n[key]] = $3; names[$2] = $4 }
-	function median(key) { return (v[key, int((n[key] + 1) / 2)] + v[key, int(n[key] / 2) + 1]) / 2 }
-	END {
-		for (name in names) {
-			a = median(name " memcached")
-			b = median(name " memkv")
-			ratio = names[name] == "1/s" ? b / a : a / b
-			printf "%-16s memcached %10.2f  memkv %10.2f %s  %.2fx\n", name, a, b, names[name], ratio
-		}
-	}' | sort
+cd "$(dirname "$0")"
+awk -f rounds.awk -f table.awk -v everybody="memkv memcached" "$raw"

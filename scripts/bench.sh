@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measures weft side by side with its peers: in one run, in turn, on the same CPUs; prints medians, spreads and ratios. What each
-# benchmark is, and how to read the tables: docs/benchmarks.md.
+# Measures weft side by side with its peers: in one run, in turn, on the same CPUs; prints medians, spreads and ratios by round.
+# What each benchmark is, and how to read the tables: docs/benchmarks.md.
 #
 # Usage: sh scripts/bench.sh [WHAT]...
 #   micro     switch, yield, spawn, fib, skynet, channels, select, ring, locks (bench/micro.txt), with one processor and two
@@ -13,18 +13,19 @@
 #   hogs      an echo server with two loops in its process
 #   ladder    echo from 1 to 10,000 connections; the knee
 #   idle      memory of idle connections
-#   all       all of these, in a quarter of an hour
+#   all       all of these, in a good quarter of an hour
 # Environment:
-#   ROUNDS=3          how often each is run
-#   SECONDS_EACH=1    how long a server is measured each time
+#   ROUNDS=5          how often each is run
+#   SECONDS_EACH=0.5  how long a server is measured each time
 #   RATE=20000        requests a second for open
-#   RESULTS=DIR       for raw.txt (every figure) and plots; build/results unless set
+#   RESULTS=DIR       for raw.txt (every figure, with its round) and plots; build/results unless set
 # Peers are built from bench/peers as far as the machine has what they need; the others are named. Nothing is installed for them
 # (scripts/setup.sh peers does). Figures of a shared machine are worth their ratios only.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-rounds=${ROUNDS:-3}
-seconds=${SECONDS_EACH:-1}
+rounds=${ROUNDS:-5}
+third=$(((rounds + 2) / 3)) # of the rounds: for what takes a minute each
+seconds=${SECONDS_EACH:-0.5}
 rate=${RATE:-20000}
 build=${WEFT_BUILD_DIR:-$root/build/bench}
 peers=${PEERS:-$root/build/peers}
@@ -53,11 +54,10 @@ micro() {
 	run_micro_list "$root/bench/micro.txt" "$rounds"
 }
 
-# A third of the rounds: each takes a minute.
 waits() {
 	say_absent micro go tokio loom
 	printf '%s\n' "parked 1000000 -" "parked 100000,1 -" "timers 10000 -" "timers 100000 -" >"$work/list"
-	run_micro_list "$work/list" $(((rounds + 2) / 3))
+	run_micro_list "$work/list" "$third"
 }
 
 memory() {
@@ -65,17 +65,17 @@ memory() {
 	for count in 1000 10000 100000 1000000; do
 		echo "parked $count - 1" >"$work/list"
 		run_micro_list "$work/list" 1
-		awk -v n="$count" '$2 == "parked.rss.p1" { print $1, "parked" n ".MiB", $3 * n / 1048576, "MiB" }' "$out" \
+		awk -v n="$count" '$3 == "parked.rss.p1" { print $1, $2, "parked" n ".MiB", $4 * n / 1048576, "MiB" }' "$out" \
 			>>"$work/sums"
 		: >"$out"
 	done
 	cp "$work/sums" "$out"
-	sed 's/parked\([0-9]*\)\.MiB/\1/' "$out" >"$results/memory.txt"
+	cp "$out" "$results/memory.txt"
 }
 
 hog() {
 	say_absent micro go threads
-	for round in $(seq $(((rounds + 1) / 2))); do
+	for round in $(seq "$third"); do
 		for sizes in 0 4 4,0,1 4,0,2 0,64 0,4 0,4,1 0,4,2 0,64,1 0,64,3; do
 			run_micro weft 2 hog "$sizes"
 			case $sizes in
@@ -130,7 +130,7 @@ measure_by_wrk() {
 			$1 == "50%" || $1 == "99%" { print "wrk64.p" $1 + 0, us($2), "us" }
 			$2 == "requests" { n = $1 }
 			$1 == "Requests/sec:" { print "wrk64.rps", $2, "1/s" }
-			END { print "wrk64.cpu", ticks / hz / n * 1e6, "us" }' "$work/wrk" | as "$one"
+			END { if (n > 0) print "wrk64.cpu", ticks / hz / n * 1e6, "us" }' "$work/wrk" | as "$one"
 		stop_server
 	done
 }
@@ -163,67 +163,75 @@ hogs() {
 
 ladder() {
 	say_absent echo epoll go
-	: >"$results/ladder.txt"
-	for round in $(seq $(((rounds + 2) / 3))); do
-		for one in weft epoll go; do
-			start_server "$one" echo 1 || continue
-			for count in 1 4 16 64 256 1024 4096 10000; do
-				load 1 -c "$count" | rows "" | awk -v who="$one" -v count="$count" '
-					{ line = line " " $2 }
-					END { if (NR) print who, count line }' >>"$results/ladder.txt"
-			done
-			stop_server
+	for round in $(seq "$third"); do
+		for count in 1 4 16 64 256 1024 4096 10000; do
+			measure "ladder$count" echo 1 "weft epoll go" -c "$count"
 		done
 	done
-	by ladder "$results/ladder.txt"
+	cp "$out" "$results/ladder.txt"
 }
 
 idle() {
 	say_absent echo epoll go uv tokio
-	for one in weft epoll go uv tokio; do
+	for round in $(seq "$third"); do
 		for touch in "" --touch; do
-			start_server "$one" echo 1 || continue
-			# shellcheck disable=SC2086 -- nothing is no word
-			load 1 -c 0 --idle 10000 $touch | awk -v name="idle${touch:+_used}" '
-				{ for (i = 1; i <= NF; i++) { split($i, part, "="); v[part[1]] = part[2] } }
-				END {
-					print name ".rss", v["rss_each"], "bytes"
-					print name ".open", v["open_us_each"], "us"
-					print name ".cpu", v["srv_cpu_us_each"], "us"
-				}' | as "$one"
-			stop_server
+			for one in weft epoll go uv tokio; do
+				start_server "$one" echo 1 || continue
+				# shellcheck disable=SC2086 -- nothing is no word
+				load 1 -c 0 --idle 10000 $touch | idle_rows "idle${touch:+_used}" | as "$one"
+				stop_server
+			done
 		done
-	done
-	for sizes in 9000 9000,100; do
-		run_micro weft 1 idle "$sizes"
+		for sizes in 9000 9000,100; do
+			run_micro weft 1 idle "$sizes"
+		done
 	done
 }
 
-# draw_ladder COLUMN NAME OPTION...: a column of ladder.txt against the connections, with the knees.
+idle_rows() {
+	awk -v name="$1" '
+		{ for (i = 1; i <= NF; i++) { split($i, part, "="); v[part[1]] = part[2] } }
+		END {
+			if (!NR)
+				exit
+			print name ".rss", v["rss_each"], "bytes"
+			print name ".open", v["open_us_each"], "us"
+			print name ".cpu", v["srv_cpu_us_each"], "us"
+		}'
+}
+
+# points WHAT FILE: of figures "NAMENUMBER.WHAT" those with this WHAT, as lines "WHO NUMBER VALUE".
+points() {
+	sed -n "s/^[0-9]* \([a-z]*\) [a-z]*\([0-9]*\)\.$1 \([^ ]*\) .*/\1 \2 \3/p" "$2"
+}
+
+# draw_ladder WHAT NAME OPTION...: against the connections, with the knees.
 draw_ladder() {
-	column=$1 name=$2
+	points "$1" "$results/ladder.txt" >"$work/points"
+	name=$2
 	shift 2
 	for mark in $(by ladder "$results/ladder.txt" | awk '/knee$/ { print $1 ":" $2 }'); do
 		set -- "$@" --mark "$mark"
 	done
-	awk -v c="$column" '{ print $1, $2, $c }' "$results/ladder.txt" |
-		python3 "$root/bench/plot.py" --x "connections (ring: the knee)" --log-x "$@" "$results/$name.svg"
+	python3 "$root/bench/plot.py" --x "connections (ring: the knee)" --log-x "$@" "$results/$name.svg" <"$work/points"
 }
 
 plot() {
 	command -v python3 >/dev/null || { echo "skipped: plots: no python3"; return 0; }
 	if [ -s "$results/ladder.txt" ]; then
-		draw_ladder 3 ladder-throughput --title "echo, one processor: throughput" --y "requests/s"
-		draw_ladder 5 ladder-p50 --title "echo, one processor: median latency" --y us --log-y
-		draw_ladder 6 ladder-p99 --title "echo, one processor: 99th percentile" --y us --log-y
+		draw_ladder rps ladder-throughput --title "echo, one processor: throughput" --y "requests/s"
+		draw_ladder p50 ladder-p50 --title "echo, one processor: median latency" --y us --log-y
+		draw_ladder p99 ladder-p99 --title "echo, one processor: 99th percentile" --y us --log-y
 	fi
-	[ ! -s "$results/memory.txt" ] || awk '{ print $1, $2, $3 }' "$results/memory.txt" |
+	[ ! -s "$results/memory.txt" ] || points MiB "$results/memory.txt" |
 		python3 "$root/bench/plot.py" --title "memory of parked coroutines" --x coroutines --y "resident MiB" \
 			--log-x --log-y "$results/memory.svg"
 }
 
 run() {
 	: >"$out"
+	: >"$dropped"
+	spent "$work/before"
 	case $1 in
 	micro) title "micro: ns, .p1 with one processor, .p2 with two"; micro ;;
 	waits) title "waits: a million parked, a hundred thousand parked after 6 KB of stack, timers"; waits ;;
@@ -233,10 +241,15 @@ run() {
 	http) title "http: cpu is the server's, per request"; http_servers ;;
 	open) title "open loop: $rate requests/s over 100 connections, latency from when each was due"; open_loop ;;
 	hogs) title "hogs: echo at 64 connections with two loops in the process"; hogs ;;
-	ladder) title "ladder: echo, one processor; medians"; ladder; return 0 ;;
+	ladder) title "ladder: echo, one processor; medians, and how many times more requests/s weft answers"; ladder ;;
 	idle) title "idle: 10,000 connections to an echo server; 9,000 within a process, with 100 messages a second"; idle ;;
 	esac
-	table
+	case $1 in
+	ladder) by ladder "$out" ;;
+	*) table ;;
+	esac
+	cat "$dropped"
+	disturbed "$work/before" meanwhile
 	sed "s/^/$1 /" "$out" >>"$results/raw.txt"
 }
 
@@ -252,11 +265,18 @@ done
 
 build_all
 : >"$results/raw.txt"
-printf '%s, %s CPUs, load %s; %s rounds, %s s\n' "$(uname -srm)" "$(nproc)" "$(cut -d' ' -f1 /proc/loadavg)" "$rounds" "$seconds"
-echo 'A cell: median, half the range in per cent, how many times better weft is ("1.50x").'
+printf '%s; %s rounds, %s s\n' "$(uname -srm)" "$rounds" "$seconds"
+echo 'A cell: median, half the range in per cent; how many times better weft is by round ("1.50x"), half the range in per cent.'
+echo '"?": the load was late itself. Steal, and what others took, are of the CPU time of the machine.'
+spent "$work/start"
+sleep 2
+disturbed "$work/start" "before, at rest"
+spent "$work/start"
 for what; do
 	run "$what"
 done
+echo
+disturbed "$work/start" "the whole run"
 title "aims (bench/aims.txt)"
 by aims "$results/raw.txt" "$root/bench/aims.txt"
 title "plots and raw.txt are in $results"

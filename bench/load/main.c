@@ -169,9 +169,12 @@ static void report(const struct tally *t, const struct probe *a, const struct pr
 	double n = (double)t->latency.count, per = n > 0 ? n : 1, share = per / (double)opt.conns;
 	double cpu = b->cpu - a->cpu, own = b->own_cpu - a->own_cpu;
 	const char *mode = opt.http ? opt.churn ? "http-churn" : "http" : opt.churn ? "churn" : "echo";
-	double us[5];
-	for (int i = 0; i < 5; i++)
-		us[i] = hist_quantile(&t->latency, (double[]){ 0.5, 0.9, 0.95, 0.99, 0.999 }[i]) / 1e3;
+	double us[5], behind[5];
+	for (int i = 0; i < 5; i++) {
+		double part = (double[]){ 0.5, 0.9, 0.95, 0.99, 0.999 }[i];
+		us[i] = hist_quantile(&t->latency, part) / 1e3;
+		behind[i] = hist_quantile(&t->behind, part) / 1e3;
+	}
 	if (!opt.quiet)
 		printf("%s, %ld connections, %ld at a time each, %ld threads: %.0f requests/s, %.2f MB/s\n"
 			"  latency us: mean %.1f, p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n"
@@ -181,14 +184,14 @@ static void report(const struct tally *t, const struct probe *a, const struct pr
 			cpu, cpu / per * 1e6, b->rss / 1048576, (double)(b->switches - a->switches) / per);
 	printf("result: label=%s mode=%s conns=%ld depth=%ld threads=%ld rate=%.0f secs=%.2f requests=%.0f rps=%.0f mean_us=%.2f "
 		"p50_us=%.2f p90_us=%.2f p95_us=%.2f p99_us=%.2f p999_us=%.2f max_us=%.2f errors=%llu wrong=%llu unanswered=%llu "
-		"unsent=%llu conn_min=%.3f conn_max=%.3f behind_p99_us=%.2f srv_cpu=%.3f srv_cpu_per_1M=%.4f srv_rss=%.0f "
-		"srv_switches_per_req=%.4f own_cpu=%.3f other_cpu=%.3f steal=%.3f\n",
+		"unsent=%llu conn_min=%.3f conn_max=%.3f behind_p50_us=%.2f behind_p99_us=%.2f behind_p999_us=%.2f srv_cpu=%.3f "
+		"srv_cpu_per_1M=%.4f srv_rss=%.0f srv_switches_per_req=%.4f own_cpu=%.3f other_cpu=%.3f steal=%.3f\n",
 		opt.label, mode, opt.conns, opt.depth, opt.threads, opt.rate, opt.seconds, n, n / opt.seconds,
 		t->latency.sum / per / 1e3, us[0], us[1], us[2], us[3], us[4], (double)t->latency.max / 1e3,
 		(unsigned long long)t->refused, (unsigned long long)t->wrong, (unsigned long long)t->unanswered,
-		(unsigned long long)t->unsent, (double)least / share, (double)most / share, hist_quantile(&t->behind, 0.99) / 1e3,
-		cpu, cpu / per * 1e6, b->rss, (double)(b->switches - a->switches) / per, own, b->busy - a->busy - cpu - own,
-		b->stolen - a->stolen);
+		(unsigned long long)t->unsent, (double)least / share, (double)most / share, behind[0], behind[3],
+		behind[4], cpu, cpu / per * 1e6, b->rss, (double)(b->switches - a->switches) / per, own,
+		b->busy - a->busy - cpu - own, b->stolen - a->stolen);
 }
 
 static bool load(void)
