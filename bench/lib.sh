@@ -109,6 +109,9 @@ run_micro_list() {
 
 # ---- servers ---------------------------------------------------------------------------------------------------------------
 
+# Not empty: nothing has a CPU of its own, however many processors a server has.
+loose=
+
 next_port=$((20000 + $$ % 10000))
 
 # start_command PROCS COMMAND...: a server on $next_port; sets pid and port, fails if it does not listen. With one processor it is
@@ -116,7 +119,7 @@ next_port=$((20000 + $$ % 10000))
 start_command() {
 	procs=$1
 	shift
-	[ "$procs" -ne 1 ] || set -- taskset -c 0 "$@"
+	[ "$procs" -ne 1 ] || [ -n "$loose" ] || set -- taskset -c 0 "$@"
 	port=$next_port
 	next_port=$((next_port + 1))
 	WEFT_MAXPROCS=$procs "$@" >/dev/null 2>&1 &
@@ -172,7 +175,7 @@ nginx_conf() {
 # With two processors nothing has a CPU of its own, and it has two threads.
 load() {
 	asked=$*
-	if [ "$1" -eq 1 ]; then
+	if [ "$1" -eq 1 ] && [ -z "$loose" ]; then
 		shift
 		set -- taskset -c "$load_cpu" "$build/bench/load" "$@"
 	else

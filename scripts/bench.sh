@@ -100,7 +100,10 @@ echo_servers() {
 		measure echo64 echo 1 "$servers" -c 64
 		measure echo1000 echo 1 "$servers" -c 1000
 		measure echo64x16 echo 1 "$servers" -c 64 -p 16
+		loose=yes
+		measure echo64.p1 echo 1 weft -c 64
 		measure echo64.p2 echo 2 "$servers" -c 64
+		loose=
 		measure echo_churn echo 1 "$servers" -c 16 --churn
 	done
 }
@@ -112,7 +115,10 @@ http_servers() {
 		measure http64 http 1 "$servers" -c 64
 		measure http1000 http 1 "$servers" -c 1000
 		measure http64x16 http 1 "$servers" -c 64 -p 16
+		loose=yes
+		measure http64.p1 http 1 weft -c 64
 		measure http64.p2 http 2 "$servers" -c 64
+		loose=
 		measure http_churn http 1 "$servers" -c 16 --churn
 		measure_by_wrk
 	done
