@@ -56,7 +56,9 @@ static inline unsigned wf_u32_add(wf_u32 *w, int d) { return AO_int_fetch_and_ad
 static inline unsigned wf_u32_add_full(wf_u32 *w, int d) { return AO_int_fetch_and_add_full(w, (unsigned)d); }
 
 static inline unsigned char wf_u8_load(const wf_u8 *b) { return AO_char_load(b); }
+static inline unsigned char wf_u8_load_acquire(const wf_u8 *b) { return AO_char_load_acquire(b); }
 static inline void wf_u8_store(wf_u8 *b, unsigned char v) { AO_char_store(b, v); }
+static inline void wf_u8_store_release(wf_u8 *b, unsigned char v) { AO_char_store_release(b, v); }
 
 static inline void wf_fence_full(void) { AO_nop_full(); }
 

@@ -46,11 +46,12 @@ enum wf_co_special {
 	WF_CO_PINNED = 4, /* runs on one worker only */
 };
 
-/* Under the lock. */
+/* Changed under the lock. 0: its end concerns nobody yet. */
 enum wf_co_flags {
 	WF_CO_DETACHED = 1, /* nobody joins it */
 	WF_CO_ENDED = 2,
 	WF_CO_JOINING = 4, /* somebody joins it, or has */
+	WF_CO_WATCHED = 8, /* others than that one have been among the joiners and watchers */
 };
 
 struct wf_scope;
@@ -90,10 +91,10 @@ struct weft_co {
 	int result;
 	unsigned blocking;      /* weft_block_enter without exit */
 
-	/* What its beginning and its end touch besides; those that never wait touch no more. The lock guards flags, joiners,
-	 * watchers, own_cancel, and the chain of scopes that it opened. */
+	/* What its beginning and its end touch besides; those that never wait touch no more. The lock guards flags (a join also
+	 * looks without it), joiners, watchers, own_cancel, and the chain of scopes that it opened. */
 	struct wf_lock lock WF_ALIGNED(WF_CACHE_LINE);
-	unsigned char flags;    /* enum wf_co_flags; only for escaped ones */
+	wf_u8 flags;            /* enum wf_co_flags; only for escaped ones */
 	wf_u8 own_cancel;       /* 1: cancelled by weft_cancel or weft_shutdown; under the lock */
 	struct wf_waitq joiners; /* who waits for its end: the joiner, and observers */
 	struct wf_list watchers; /* struct wf_watcher: told of its end; only of escaped ones */
@@ -124,6 +125,13 @@ static inline void wf_co_move(struct weft_co *co, enum wf_state to)
 	wf_co_move_checked(co, to);
 #endif
 	wf_u8_store(&co->state, (unsigned char)to); /* relaxed: for readers of dumps; the claim word orders what matters */
+}
+
+/* Its lock is held. */
+static inline void wf_co_flag_locked(struct weft_co *co, enum wf_co_flags flag)
+{
+	unsigned flags = wf_u8_load(&co->flags) | (unsigned)flag; /* relaxed: under the lock */
+	wf_u8_store_release(&co->flags, (unsigned char)flags);    /* pairs with the acquire in take_ended */
 }
 
 /* It becomes runnable now, and is one of those whose waiting for a processor is measured. Whoever may make it runnable. */

@@ -127,11 +127,13 @@ int weft_exits_watch(struct weft_exits *e, struct weft_co *co, void *tag)
 		wf_list_push(&e->watches, &x->link);
 		wf_unlock(&e->lock);
 		wf_lock(&co->lock);
-		bool ended = co->flags & WF_CO_ENDED;
+		bool ended = wf_u8_load(&co->flags) & WF_CO_ENDED; /* relaxed: under the lock */
 		int result = ended ? co->result : 0;
 		x->of_co.waits = !ended;
-		if (!ended)
+		if (!ended) {
+			wf_co_flag_locked(co, WF_CO_WATCHED);
 			wf_list_push(&co->watchers, &x->of_co.link);
+		}
 		wf_unlock(&co->lock);
 		if (ended)
 			fire(w, &x->of_co, result);

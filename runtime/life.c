@@ -77,7 +77,7 @@ static inline __attribute__((always_inline)) void prepare(struct wf_worker *w, s
 	co->fn = plan->fn;
 	co->arg = plan->arg;
 	wf_u8_store(&co->kind, plan->kind); /* relaxed: for dumps; else read by those it was published to */
-	co->flags = 0;
+	wf_u8_store(&co->flags, 0); /* relaxed: published with the coroutine */
 	co->stack_class = plan->stack_class;
 	co->special = WF_CO_FRESH;
 	wf_store(&co->id, new_id(w, co)); /* relaxed, and the next: published with the coroutine; for dumps */
@@ -211,7 +211,7 @@ static void take_watchers_locked(struct weft_co *co, struct wf_list *watchers)
 	}
 }
 
-static WF_COLD void fire_watchers(struct wf_worker *w, struct wf_list *watchers, int result)
+static void fire_watchers(struct wf_worker *w, struct wf_list *watchers, int result)
 {
 	struct wf_link *l;
 	while ((l = wf_list_pop(watchers))) {
@@ -220,32 +220,43 @@ static WF_COLD void fire_watchers(struct wf_worker *w, struct wf_list *watchers,
 	}
 }
 
+/* Lets go of the lock, and tells everybody. */
+static WF_COLD void announce_to_all(struct wf_worker *w, struct weft_co *co, bool detached)
+{
+	struct wf_list waiters = {0}, watchers = {0};
+	struct wf_waiter *waiter;
+	int result = co->result;
+	while ((waiter = claim_watcher(co)))
+		wf_list_push(&waiters, &waiter->link);
+	take_watchers_locked(co, &watchers);
+	wf_unlock(&co->lock);
+	if (detached)
+		wf_co_free(w, co);
+	wf_wake_all(w, &waiters);
+	fire_watchers(w, &watchers, result);
+}
+
 /* Tells whoever joins, looks on (select.c), or watches (exits.c). The control block may be gone when it returns: from the unlock on
- * it is the joiner's. */
+ * it is the joiner's; where there were no flags, from ENDED on, and what is unlocked then can be the lock of its next life. */
 static void announce_end(struct wf_worker *w, struct weft_co *co)
 {
 	if (!(co->kind & WF_CO_ESCAPED)) {
 		wf_co_free(w, co);
 		return;
 	}
-	struct wf_list others = {0}, watchers = {0};
-	int result = co->result;
 	wf_lock(&co->lock);
-	co->flags |= WF_CO_ENDED;
-	bool detached = co->flags & WF_CO_DETACHED;
-	struct wf_waiter *first = claim_watcher(co), *more;
-	while (!wf_waitq_empty(&co->joiners) && (more = claim_watcher(co)))
-		wf_list_push(&others, &more->link);
-	take_watchers_locked(co, &watchers);
+	unsigned flags = wf_u8_load(&co->flags); /* relaxed: under the lock */
+	wf_co_flag_locked(co, WF_CO_ENDED);
+	if (wf_unlikely(flags & WF_CO_WATCHED)) {
+		announce_to_all(w, co, flags & WF_CO_DETACHED);
+		return;
+	}
+	struct wf_wait *joiner = flags & WF_CO_JOINING ? wf_waitq_claim(&co->joiners, 0, NULL) : NULL;
 	wf_unlock(&co->lock);
-	if (detached)
+	if (flags & WF_CO_DETACHED)
 		wf_co_free(w, co);
-	if (first)
-		wf_wake(w, first->wait);
-	if (wf_unlikely(!wf_list_empty(&others)))
-		wf_wake_all(w, &others);
-	if (wf_unlikely(!wf_list_empty(&watchers)))
-		fire_watchers(w, &watchers, result);
+	if (joiner)
+		wf_wake(w, joiner);
 }
 
 static void check_scopes_closed(const struct weft_co *co)
@@ -257,24 +268,23 @@ static void check_scopes_closed(const struct weft_co *co)
 _Noreturn void wf_co_finish(struct weft_co *co, int result)
 {
 	check_scopes_closed(co);
-	do {
+	while (wf_unlikely(co->defers || co->locals)) { /* a destructor may defer more */
 		run_defers(co);
 		wf_locals_run(co);
-	} while (co->defers); /* by a destructor */
-	check_scopes_closed(co); /* these may open some too */
+		check_scopes_closed(co); /* these may open some too */
+	}
 	struct wf_worker *w = wf_enter();
 	struct wf_stack *stack = co->stack;
-	bool daemon = co->kind & WF_CO_DAEMON;
-	if (wf_unlikely(co->pins > 0))
+	if (wf_unlikely(co->special & WF_CO_PINNED))
 		wf_unpin(w, co);
 	co->result = result;
 	if (co->on_end)
 		co->on_end(w, co, result);
+	if (co->kind & WF_CO_DAEMON)
+		wf_count(&w->proc->stats.daemons_ended);
 	co->stack = NULL;
 	wf_co_move(co, WF_STATE_DEAD);
 	announce_end(w, co);
-	if (daemon)
-		wf_count(&w->proc->stats.daemons_ended);
 	wf_count_release(&w->proc->stats.ended);
 	wf_switch_from_dead(w, stack);
 }
@@ -302,34 +312,49 @@ int weft_defer(void (*fn)(void *), void *arg)
 
 /* ---- joining --------------------------------------------------------------------------------------------------------- */
 
-/* Waits until co has ended. The lock is held at the start and released. */
+/* Takes one that has ended and concerned nobody: without its lock, which the end may hold a moment longer (docs/protocols.md, "End
+ * and join"). */
+static bool take_ended(struct weft_co *co)
+{
+	if (wf_u8_load_acquire(&co->flags) != WF_CO_ENDED) /* pairs with the release in wf_co_flag_locked */
+		return false;
+	wf_u8_store(&co->flags, WF_CO_ENDED | WF_CO_JOINING); /* relaxed: a second join, which must not be, is told so if it can be */
+	return true;
+}
+
+/* The lock is held at the start and released. */
 static int wait_for_end(struct wf_worker **w, struct weft_co *co, int64_t deadline)
 {
-	if (co->flags & (WF_CO_DETACHED | WF_CO_JOINING)) {
-		wf_unlock(&co->lock);
-		return -EINVAL;
-	}
-	bool ended = co->flags & WF_CO_ENDED;
-	if (!ended && deadline == WEFT_NOW) { /* a look, which is in nobody's way */
-		wf_unlock(&co->lock);
-		return -EAGAIN;
-	}
-	co->flags |= WF_CO_JOINING;
-	if (ended) {
-		wf_unlock(&co->lock);
-		return 0;
-	}
-	struct wf_waiter waiter = {.index = 0};
+	struct wf_waiter waiter;
 	struct wf_wait *wait = wf_wait_begin(*w, WF_WHY_JOIN, co);
+	waiter.index = 0;
 	wf_waitq_push(&co->joiners, &waiter, wait);
 	wf_unlock(&co->lock);
 	int result = wf_park(w, wait, deadline, WF_CANCELLABLE);
 	if (result < 0) {
 		wf_lock(&co->lock);
 		wf_waitq_remove(&waiter);
-		co->flags &= (unsigned char)~WF_CO_JOINING;
+		/* pairs with the acquire in take_ended */
+		wf_u8_store_release(&co->flags, (unsigned char)(wf_u8_load(&co->flags) & ~WF_CO_JOINING));
 		wf_unlock(&co->lock);
 	}
+	return result;
+}
+
+/* Waits until co has ended. */
+static int join(struct wf_worker **w, struct weft_co *co, int64_t deadline)
+{
+	if (take_ended(co))
+		return 0;
+	wf_lock(&co->lock);
+	unsigned flags = wf_u8_load(&co->flags); /* relaxed: under the lock */
+	bool ended = flags & WF_CO_ENDED;
+	int result = flags & (WF_CO_DETACHED | WF_CO_JOINING) ? -EINVAL : !ended && deadline == WEFT_NOW ? -EAGAIN : 0;
+	if (result == 0)
+		wf_co_flag_locked(co, WF_CO_JOINING);
+	if (result == 0 && !ended)
+		return wait_for_end(w, co, deadline);
+	wf_unlock(&co->lock);
 	return result;
 }
 
@@ -343,10 +368,8 @@ int weft_join_until(struct weft_co *co, int *result, weft_time deadline)
 		wf_enter_guest(); /* once more: to stay one while it waits */
 	wf_charge(&w, WF_COST_CALL);
 	int failed = w && w->co == co ? -EDEADLK : wf_cancelled(w);
-	if (failed == 0) {
-		wf_lock(&co->lock);
-		failed = wait_for_end(&w, co, deadline);
-	}
+	if (failed == 0)
+		failed = join(&w, co, deadline);
 	if (failed == 0) {
 		if (result)
 			*result = co->result;
@@ -369,10 +392,11 @@ int weft_detach(struct weft_co *co)
 		return -EINVAL;
 	struct wf_worker *w = wf_enter_here();
 	wf_lock(&co->lock);
-	bool allowed_now = !(co->flags & (WF_CO_DETACHED | WF_CO_JOINING)) && wf_waitq_empty(&co->joiners);
-	bool ended = co->flags & WF_CO_ENDED;
+	unsigned flags = wf_u8_load(&co->flags); /* relaxed: under the lock */
+	bool allowed_now = !(flags & (WF_CO_DETACHED | WF_CO_JOINING)) && wf_waitq_empty(&co->joiners);
+	bool ended = flags & WF_CO_ENDED;
 	if (allowed_now)
-		co->flags |= WF_CO_DETACHED;
+		wf_co_flag_locked(co, WF_CO_DETACHED);
 	wf_unlock(&co->lock);
 	if (allowed_now && ended)
 		wf_co_free(w, co);

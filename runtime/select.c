@@ -90,13 +90,14 @@ static int do_locked(struct weft_case *c, struct wf_wait **woken)
 		return wf_chan_put_locked(c->chan, c->elem, woken);
 	if (c->op == WEFT_OP_EXIT)
 		return wf_exits_take_locked(c->exits, c->elem);
-	return c->co->flags & WF_CO_ENDED ? 0 : -EAGAIN;
+	return wf_u8_load(&c->co->flags) & WF_CO_ENDED ? 0 : -EAGAIN; /* relaxed: under the lock */
 }
 
 static void await_locked(struct weft_case *c, struct wf_waiter *waiter, struct wf_wait *wait, int answer)
 {
 	if (c->op == WEFT_OP_JOIN) {
 		waiter->index = answer;
+		wf_co_flag_locked(c->co, WF_CO_WATCHED);
 		wf_waitq_push(&c->co->joiners, waiter, wait);
 	} else if (c->op == WEFT_OP_EXIT) {
 		wf_exits_await_locked(c->exits, waiter, wait, c->elem, answer);

@@ -8,7 +8,9 @@
  *   BUG_READ_LATE     the end looks whether it is detached after it has let go of the lock
  *   BUG_SAY_EARLY     the end says so before it takes the lock
  *   BUG_BLIND_DETACH  detaching does not look whether it has ended
- *   BUG_LEAVE_QUEUED  a join that timed out does not leave the queue */
+ *   BUG_LEAVE_QUEUED  a join that timed out does not leave the queue
+ *   BUG_BLIND_LOOK    a join that looks without the lock takes the block though the end has others to tell
+ *   BUG_NO_MARK       whoever looks on leaves no mark, so the end looks for nobody but the joiner */
 #define JOINER 0
 #define WATCHER 1
 
@@ -17,7 +19,7 @@
 #define TIMEDOUT 2
 #define CLAIMED 3
 
-bool locked, ended, detached, joining;
+bool locked, ended, detached, joining, watched;
 byte queue;          /* a set, as bits */
 bool frame[2];       /* the stack frame with the queue entry exists */
 byte wait[2];
@@ -52,21 +54,29 @@ inline wake_all()
 proctype coroutine()
 {
 	byte list;
-	bool mine;
+	bool mine, expected, crowded;
 #ifdef BUG_SAY_EARLY
 	ended = true;
 #endif
 	atomic { !locked -> assert(!freed); locked = true }
+	expected = joining;
+	crowded = watched;
 	ended = true;
 #ifndef BUG_READ_LATE
 	mine = detached;
 #endif
-	claim_and_list(JOINER);
-	claim_and_list(WATCHER);
+	if
+	:: expected || crowded -> claim_and_list(JOINER)
+	:: else
+	fi;
+	if
+	:: crowded -> claim_and_list(WATCHER)
+	:: else
+	fi;
 #ifdef BUG_WAKE_FIRST
 	wake_all();
 #endif
-	atomic { assert(!freed); unlock() }
+	atomic { assert(!freed || !crowded && !expected); unlock() } /* the next life waits for its lock so long */
 #ifdef BUG_READ_LATE
 	mine = detached;
 #endif
@@ -90,12 +100,27 @@ inline wait_in_queue(who, heard)
 	fi
 }
 
+/* Whether it has ended and concerned nobody, without the lock: one load of all flags. */
+inline look(seen)
+{
+#ifdef BUG_BLIND_LOOK
+	seen = ended
+#else
+	seen = ended && !watched
+#endif
+}
+
 /* Joins with deadlines until it succeeds or has enough of it. */
 proctype owner()
 {
 	bool heard, can;
 	watching;
 	do
+	:: look(can);
+		if
+		:: can -> joining = true; free(); break
+		:: else
+		fi
 	:: atomic { !locked -> assert(!freed); locked = true }
 		assert(!detached && !joining);
 		joining = true;
@@ -142,6 +167,9 @@ proctype watcher()
 		if
 		:: ended -> heard = true; unlock()
 		:: else
+#ifndef BUG_NO_MARK
+			watched = true
+#endif
 		fi
 	}
 	if
@@ -165,7 +193,10 @@ init {
 	atomic {
 		run coroutine();
 		run owner();
-		run watcher()
+		if
+		:: run watcher()
+		:: watching = true /* nobody looks on */
+		fi
 	}
 	(_nr_pr == 1);
 	assert(freed == 1)
