@@ -14,6 +14,8 @@
 #define WF_ALIGNED(n) __attribute__((aligned(n)))
 #define WF_NOINLINE __attribute__((noinline))
 #define WF_COLD __attribute__((noinline, cold))
+/* For functions that never return and yet run often: compilers take them for the ends of programs, and save space there. */
+#define WF_HOT __attribute__((hot))
 #define WF_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* No compiler may look through a call of such a function, inline it, or reuse an earlier result, under -flto neither: its

@@ -9,8 +9,7 @@
 
 enum {
 	SLAB = WF_GLOBQ_CHUNK, /* control blocks made at a time */
-	CACHE_MAX = 256,   /* free ones that a processor keeps */
-	CACHE_MOVE = 64,
+	CACHE_MOVE = 64,       /* free ones between a processor and the others at a time */
 };
 
 /* ---- states ---------------------------------------------------------------------------------------------------------- */
@@ -69,7 +68,7 @@ static bool add_slab_locked(void)
 	return true;
 }
 
-static struct weft_co *take_shared(unsigned n, unsigned *taken)
+struct weft_co *wf_cos_take(unsigned n, unsigned *taken)
 {
 	wf_lock(&slab_lock);
 	struct weft_co *first = NULL;
@@ -84,7 +83,7 @@ static struct weft_co *take_shared(unsigned n, unsigned *taken)
 	return first;
 }
 
-static void give_shared(struct weft_co *first, struct weft_co *last)
+void wf_cos_give(struct weft_co *first, struct weft_co *last)
 {
 	wf_lock(&slab_lock);
 	last->next = free_cos;
@@ -92,45 +91,20 @@ static void give_shared(struct weft_co *first, struct weft_co *last)
 	wf_unlock(&slab_lock);
 }
 
-struct weft_co *wf_co_alloc(struct wf_worker *w)
+WF_COLD bool wf_proc_fetch_cos(struct wf_proc *p)
 {
-	unsigned n;
-	if (!w)
-		return take_shared(1, &n);
-	struct wf_proc *p = w->proc;
-	if (wf_unlikely(!p->free_cos)) {
-		if (!(p->free_cos = take_shared(CACHE_MOVE, &n)))
-			return NULL;
-		p->free_co_count = n;
-	}
-	struct weft_co *co = p->free_cos;
-	p->free_cos = co->next;
-	p->free_co_count--;
-	return co;
+	p->free_cos = wf_cos_take(CACHE_MOVE, &p->free_co_count);
+	return p->free_cos != NULL;
 }
 
-static WF_COLD void spill(struct wf_proc *p)
+WF_COLD void wf_proc_spill_cos(struct wf_proc *p)
 {
 	struct weft_co *first = p->free_cos, *last = first;
 	for (int i = 1; i < CACHE_MOVE; i++)
 		last = last->next;
 	p->free_cos = last->next;
 	p->free_co_count -= CACHE_MOVE;
-	give_shared(first, last);
-}
-
-void wf_co_free(struct wf_worker *w, struct weft_co *co)
-{
-	wf_co_move(co, WF_STATE_FREE);
-	if (!w) {
-		give_shared(co, co);
-		return;
-	}
-	struct wf_proc *p = w->proc;
-	co->next = p->free_cos;
-	p->free_cos = co;
-	if (wf_unlikely(++p->free_co_count > CACHE_MAX))
-		spill(p);
+	wf_cos_give(first, last);
 }
 
 bool wf_co_all(bool (*fn)(struct weft_co *co, void *arg), void *arg)

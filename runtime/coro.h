@@ -131,7 +131,7 @@ static inline void wf_co_move(struct weft_co *co, enum wf_state to)
 static inline void wf_co_flag_locked(struct weft_co *co, enum wf_co_flags flag)
 {
 	unsigned flags = wf_u8_load(&co->flags) | (unsigned)flag; /* relaxed: under the lock */
-	wf_u8_store_release(&co->flags, (unsigned char)flags);    /* pairs with the acquire in take_ended */
+	wf_u8_store_release(&co->flags, (unsigned char)flags); /* pairs with the acquire in take_ended */
 }
 
 /* It becomes runnable now, and is one of those whose waiting for a processor is measured. Whoever may make it runnable. */
@@ -143,9 +143,11 @@ static inline void wf_co_time(struct weft_co *co, int64_t now)
 
 /* ---- memory: type-stable slabs, freed with the runtime --------------------------------------------------------------- */
 
-/* A FREE control block, or NULL. */
-struct weft_co *wf_co_alloc(struct wf_worker *w);
-void wf_co_free(struct wf_worker *w, struct weft_co *co);
+/* Takes up to n FREE control blocks, linked by next, of those that no processor keeps (wf_co_alloc: proc.h); NULL: no memory. */
+struct weft_co *wf_cos_take(unsigned n, unsigned *taken);
+
+/* Gives such a list back. */
+void wf_cos_give(struct weft_co *first, struct weft_co *last);
 
 /* Calls fn for every control block that is not FREE, or is just becoming so: fn looks through relaxed loads and claims. */
 void wf_co_each(void (*fn)(struct weft_co *co, void *arg), void *arg);

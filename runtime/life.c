@@ -70,9 +70,10 @@ struct plan {
 	void *enrol_arg;
 };
 
+/* What an end leaves as it must be at the beginning is not set again. */
 static inline __attribute__((always_inline)) void prepare(struct wf_worker *w, struct weft_co *co, const struct plan *plan)
 {
-	co->stack = NULL;
+	wf_assert(!co->stack && !co->defers && !co->locals && !co->pins && !co->scope && !co->home);
 	wf_store(&co->sp, WF_SP_NEW);
 	co->fn = plan->fn;
 	co->arg = plan->arg;
@@ -82,15 +83,11 @@ static inline __attribute__((always_inline)) void prepare(struct wf_worker *w, s
 	co->special = WF_CO_FRESH;
 	wf_store(&co->id, new_id(w, co)); /* relaxed, and the next: published with the coroutine; for dumps */
 	wf_store(&co->creator, w && w->co ? w->co->id : 0);
-	co->defers = NULL;
 	co->blocking = 0;
-	co->pins = 0;
-	co->locals = NULL;
 	wf_co_name(co, plan->name);
 	co->on_end = NULL;
 	wf_u8_store(&co->own_cancel, 0); /* relaxed, both: wf_cancel_all may be late; the fence below settles that */
 	wf_store(&co->cancel, 0);
-	wf_assert(!co->scope && !co->home);
 	if (plan->enrol)
 		plan->enrol(co, plan->enrol_arg);
 	wf_co_move(co, WF_STATE_NEW);
@@ -120,9 +117,8 @@ static inline __attribute__((always_inline)) int make_here(struct wf_worker *w, 
 	return 0;
 }
 
-static int make(struct weft_co **out, struct plan *plan)
+static inline __attribute__((always_inline)) int make_inside(struct wf_worker *w, struct weft_co **out, struct plan *plan)
 {
-	struct wf_worker *w = wf_enter_here();
 	struct weft_co *co;
 	int result = make_here(w, &co, plan);
 	if (result == 0) {
@@ -134,10 +130,22 @@ static int make(struct weft_co **out, struct plan *plan)
 	return result;
 }
 
+static WF_NOINLINE int make_as_guest(struct weft_co **out, struct plan plan)
+{
+	return make_inside(NULL, out, &plan);
+}
+
+/* The plan stays in registers. */
+static inline __attribute__((always_inline)) int make(struct weft_co **out, struct plan plan)
+{
+	struct wf_worker *w = wf_enter_here();
+	return wf_likely(w != NULL) ? make_inside(w, out, &plan) : make_as_guest(out, plan);
+}
+
 int wf_co_make(weft_fn *fn, void *arg, wf_enrol_fn *enrol, void *enrol_arg)
 {
 	struct plan plan = {.fn = fn, .arg = arg, .stack_class = DEFAULT_CLASS, .enrol = enrol, .enrol_arg = enrol_arg};
-	return make(NULL, &plan);
+	return make(NULL, plan);
 }
 
 WF_NOINLINE int wf_co_make_daemon(struct wf_worker *w, const char *name, weft_fn *fn, void *arg, wf_enrol_fn *enrol)
@@ -171,7 +179,7 @@ int wf_co_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, 
 			return class_index;
 		plan.stack_class = (unsigned char)class_index;
 	}
-	return make(co, &plan);
+	return make(co, plan);
 }
 
 int weft_spawn(struct weft_co **co, const struct weft_attr *attr, weft_fn *fn, void *arg)
@@ -265,7 +273,7 @@ static void check_scopes_closed(const struct weft_co *co)
 		wf_fatal("coroutine %llu \"%s\" returned with an open scope", (unsigned long long)co->id, wf_co_name_of(co));
 }
 
-_Noreturn void wf_co_finish(struct weft_co *co, int result)
+WF_HOT _Noreturn void wf_co_finish(struct weft_co *co, int result)
 {
 	check_scopes_closed(co);
 	while (wf_unlikely(co->defers || co->locals)) { /* a destructor may defer more */
@@ -318,7 +326,7 @@ static bool take_ended(struct weft_co *co)
 {
 	if (wf_u8_load_acquire(&co->flags) != WF_CO_ENDED) /* pairs with the release in wf_co_flag_locked */
 		return false;
-	wf_u8_store(&co->flags, WF_CO_ENDED | WF_CO_JOINING); /* relaxed: a second join, which must not be, is told so if it can be */
+	wf_u8_store(&co->flags, WF_CO_ENDED | WF_CO_JOINING); /* relaxed: a second join, an error, is told so if it can be */
 	return true;
 }
 

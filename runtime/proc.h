@@ -29,6 +29,9 @@ enum { WF_SHORT_NS = 1000 };
 /* So many new coroutines at most are kept from idle processors. */
 enum { WF_FRESH_MAX = 64 };
 
+/* So many free control blocks at most are kept by a processor. */
+enum { WF_CO_CACHE = 256 };
+
 /* ---- processor ----------------------------------------------------------------------------------------------------- */
 
 enum wf_proc_state {
@@ -223,6 +226,39 @@ static inline bool wf_proc_wants_help(const struct wf_proc *p)
 static inline bool wf_proc_offers(const struct wf_proc *p)
 {
 	return wf_runq_length(&p->runq) > 0 && wf_u32_load(&p->runq.shared) && wf_proc_wants_help(p);
+}
+
+/* coro.c: has a processor without free control blocks keep some, false: no memory; one with too many, fewer. The owner. */
+bool wf_proc_fetch_cos(struct wf_proc *p);
+void wf_proc_spill_cos(struct wf_proc *p);
+
+/* A FREE control block, or NULL. */
+static inline struct weft_co *wf_co_alloc(struct wf_worker *w)
+{
+	unsigned n;
+	if (!w)
+		return wf_cos_take(1, &n);
+	struct wf_proc *p = w->proc;
+	if (wf_unlikely(!p->free_cos) && !wf_proc_fetch_cos(p))
+		return NULL;
+	struct weft_co *co = p->free_cos;
+	p->free_cos = co->next;
+	p->free_co_count--;
+	return co;
+}
+
+static inline void wf_co_free(struct wf_worker *w, struct weft_co *co)
+{
+	wf_co_move(co, WF_STATE_FREE);
+	if (!w) {
+		wf_cos_give(co, co);
+		return;
+	}
+	struct wf_proc *p = w->proc;
+	co->next = p->free_cos;
+	p->free_cos = co;
+	if (wf_unlikely(++p->free_co_count > WF_CO_CACHE))
+		wf_proc_spill_cos(p);
 }
 
 /* Gives back what the processor has too much of: promises, and half of a full stack cache. The owner. */
