@@ -59,10 +59,11 @@ void wf_san_thread(struct wf_san_fiber *fiber)
 #endif
 }
 
+#if defined(WF_ASAN) || defined(WF_TSAN)
 void wf_san_stack_fresh(struct wf_san_fiber *fiber)
 {
-	fiber->fake = NULL;
 #ifdef WF_ASAN
+	fiber->fake = NULL;
 	__asan_unpoison_memory_region(fiber->low, fiber->size);
 #endif
 #ifdef WF_TSAN
@@ -73,6 +74,7 @@ void wf_san_stack_fresh(struct wf_san_fiber *fiber)
 	}
 #endif
 }
+#endif
 
 int64_t wf_san_nap(int64_t ns)
 {

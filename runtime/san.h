@@ -31,6 +31,14 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/* Whether a coroutine may begin on the stack that it is called from, of one that has ended. TSan gives up a fiber now and then that
+ * must not be the running one. */
+#ifdef WF_TSAN
+enum { WF_SAN_CAN_INHERIT = 0 };
+#else
+enum { WF_SAN_CAN_INHERIT = 1 };
+#endif
+
 struct wf_san_fiber {
 	void *fake;         /* ASan: the fake stack of a fiber that was left */
 	void *tsan;         /* TSan: its fiber */
@@ -87,9 +95,6 @@ static inline void wf_san_arrive(struct wf_san_fiber *self)
 #endif
 }
 
-/* Frames between here and the top were dropped; the stack is about to be used afresh. */
-void wf_san_stack_fresh(struct wf_san_fiber *fiber);
-
 /* A thread of the program's is about to sleep for ns (negative: until it is woken): for how long at a time. TSan keeps a signal
  * back until the thread makes a call that TSan knows, which a system call of the runtime is not. */
 int64_t wf_san_nap(int64_t ns);
@@ -104,8 +109,14 @@ static inline void wf_san_leave(struct wf_san_fiber *from, struct wf_san_fiber *
 }
 static inline void wf_san_arrive(struct wf_san_fiber *self) { (void)self; }
 static inline void wf_san_look(volatile void *save) { (void)save; }
-static inline void wf_san_stack_fresh(struct wf_san_fiber *fiber) { (void)fiber; }
 static inline int64_t wf_san_nap(int64_t ns) { return ns; }
+#endif
+
+/* Frames between here and the top were dropped; the stack is about to be used afresh. */
+#if defined(WF_ASAN) || defined(WF_TSAN)
+void wf_san_stack_fresh(struct wf_san_fiber *fiber);
+#else
+static inline void wf_san_stack_fresh(struct wf_san_fiber *fiber) { (void)fiber; }
 #endif
 
 #endif

@@ -6,23 +6,17 @@
 
 enum { LEAVE_SPINS = 64 };
 
-static void bind_stack(struct wf_worker *w, struct weft_co *co)
+static struct wf_stack *take_stack(struct wf_proc *p, unsigned class_index)
 {
-	struct wf_proc *p = w->proc;
-	struct wf_stack *stack;
 	unsigned n;
-	if (wf_unlikely(co->stack_class != wf_rt.stack_class)) {
-		stack = wf_stack_take(co->stack_class, 1, &n);
-	} else {
-		if (wf_unlikely(!p->stacks))
-			p->stacks = wf_stack_take(co->stack_class, WF_STACK_CACHE / 2, &p->stack_count);
-		stack = p->stacks;
-		p->stacks = stack->next;
-		p->stack_count--;
-	}
-	wf_store(&stack->owner, (uintptr_t)co); /* relaxed: for reports */
-	wf_san_stack_fresh(&stack->fiber);
-	co->stack = stack;
+	if (wf_unlikely(class_index != wf_rt.stack_class))
+		return wf_stack_take(class_index, 1, &n);
+	if (wf_unlikely(!p->stacks))
+		p->stacks = wf_stack_take(class_index, WF_STACK_CACHE / 2, &p->stack_count);
+	struct wf_stack *stack = p->stacks;
+	p->stacks = stack->next;
+	p->stack_count--;
+	return stack;
 }
 
 /* Where every coroutine starts. */
@@ -32,6 +26,18 @@ static void coroutine_main(void *arg)
 	struct wf_worker *w = wf_arrive(arg, &co->stack->fiber);
 	wf_leave(w);
 	wf_co_finish(co, co->fn(co->arg));
+}
+
+/* Goes to a fresh one at the top of a stack. Returns as wf_ctx_switch does. */
+static inline void *start(struct wf_worker *w, wf_word *save, struct wf_san_fiber *from, struct weft_co *co, struct wf_stack *stack)
+{
+	wf_store(&stack->owner, (uintptr_t)co); /* relaxed: for reports */
+	co->stack = stack;
+	wf_store(&co->sp, WF_SP_RUNNING); /* relaxed: as in wf_jump_back */
+	wf_co_move(co, WF_STATE_RUNNING);
+	wf_san_stack_fresh(&stack->fiber);
+	wf_san_leave(from, &stack->fiber, save);
+	return wf_ctx_start(save, stack->top, w, coroutine_main);
 }
 
 static WF_COLD void measure(struct wf_worker *w, struct weft_co *co)
@@ -53,11 +59,7 @@ void *wf_jump_special(struct wf_worker *w, wf_word *save, struct wf_san_fiber *f
 		measure(w, to);
 	if (!(special & WF_CO_FRESH))
 		return wf_jump_back(w, save, from, to);
-	bind_stack(w, to);
-	wf_store(&to->sp, WF_SP_RUNNING); /* relaxed: as in wf_jump_back */
-	wf_co_move(to, WF_STATE_RUNNING);
-	wf_san_leave(from, &to->stack->fiber, save);
-	return wf_ctx_start(save, to->stack->top, w, coroutine_main);
+	return start(w, save, from, to, take_stack(w->proc, to->stack_class));
 }
 
 bool wf_switch_stays(struct wf_worker *w, struct weft_co *from, struct weft_co **to)
@@ -72,6 +74,14 @@ bool wf_switch_stays(struct wf_worker *w, struct weft_co *from, struct weft_co *
 	return false;
 }
 
+static WF_COLD void release_unusual(struct wf_stack *stack)
+{
+	unsigned char class_index = stack->class_index;
+	stack->next = NULL;
+	wf_stack_give(stack, 1);
+	wf_stack_unreserve(class_index, 1);
+}
+
 void wf_release_dead(struct wf_worker *w)
 {
 	struct wf_stack *stack = w->dead;
@@ -79,10 +89,7 @@ void wf_release_dead(struct wf_worker *w)
 	w->dead = NULL;
 	wf_store(&stack->owner, 0); /* relaxed: for reports */
 	if (wf_unlikely(stack->class_index != wf_rt.stack_class)) {
-		unsigned char class_index = stack->class_index;
-		stack->next = NULL;
-		wf_stack_give(stack, 1);
-		wf_stack_unreserve(class_index, 1);
+		release_unusual(stack);
 		return;
 	}
 	stack->next = p->stacks;
@@ -132,13 +139,36 @@ WF_COLD void wf_let_look_end(void)
 
 /* ---- from an end, and from the scheduler ----------------------------------------------------------------------------- */
 
-_Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
+/* Whether a coroutine can begin where another one has just ended: both need not be more than the usual. */
+static inline bool can_inherit(const struct weft_co *co, const struct wf_stack *stack)
+{
+	return WF_SAN_CAN_INHERIT && co->special == WF_CO_FRESH && co->stack_class == stack->class_index &&
+	       stack->class_index == wf_rt.stack_class && !wf_stress(2);
+}
+
+/* Begins on the stack of the one that has ended, from the top: what is below is nobody's any more. Each was promised a stack. */
+static inline void inherit(struct wf_worker *w, wf_word *sp, struct weft_co *co, struct wf_stack *stack)
+{
+	struct wf_proc *p = w->proc;
+	if (wf_unlikely(++p->credits > 2 * WF_STACK_CACHE))
+		wf_proc_spill(p);
+	w->co = co;
+	wf_count(&p->stats.dispatches);
+	co->special = 0;
+	start(w, sp, NULL, co, stack);
+}
+
+WF_HOT _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
 {
 	wf_word sp;
 	w->co = NULL; /* its control block is somebody else's by now */
 	struct weft_co *to = wf_pick_next(w);
-	if (wf_unlikely(to && !wf_has_left(to)))
-		wf_switch_stays(w, NULL, &to);
+	if (to && can_inherit(to, stack))
+		inherit(w, &sp, to, stack);
+	if (wf_unlikely(to && !wf_has_left(to))) {
+		wf_ring_push(w, to);
+		to = NULL;
+	}
 	w->dead = stack;
 	wf_jump(w, &sp, NULL, to);
 	wf_fatal("a coroutine went on after its end");

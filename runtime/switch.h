@@ -101,7 +101,7 @@ static inline struct wf_worker *wf_switch_to_next(struct wf_worker *w, struct we
 	return wf_switch(w, from, to);
 }
 
-/* Leaves a coroutine that has ended, for good; its stack is given back by the arriving side. */
+/* Leaves a coroutine that has ended, for good; its stack is given back by the arriving side, or the next one begins on it. */
 _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack);
 
 /* Runs co from the scheduler's context until the worker comes back to it. */

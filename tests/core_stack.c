@@ -292,6 +292,21 @@ CO_TEST(all_of_it_can_be_used)
 	}
 }
 
+/* One begins where another has just ended, if that stack is of its size. */
+CO_TEST(each_gets_what_it_asked_for)
+{
+	static size_t sizes[] = {1, 400000, 192 << 10, 5 << 20};
+	enum { N = 100, SIZES = sizeof sizes / sizeof sizes[0] };
+	struct weft_attr attr = WEFT_ATTR_INIT;
+	struct weft_co *co[N];
+	for (int i = 0; i < N; i++) {
+		attr.stack_size = sizes[i % SIZES];
+		co[i] = spawn_co(i % 3 ? &attr : NULL, touch_all, i % 3 ? &sizes[i % SIZES] : &sizes[0]);
+	}
+	for (int i = 0; i < N; i++)
+		join_co(co[i]);
+}
+
 static size_t configured;
 
 static int touch_configured(void *arg)
