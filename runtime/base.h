@@ -16,6 +16,7 @@
 #define WF_COLD __attribute__((noinline, cold))
 /* For functions that never return and yet run often: compilers take them for the ends of programs, and save space there. */
 #define WF_HOT __attribute__((hot))
+#define WF_HIDDEN __attribute__((visibility("hidden"))) /* of a declaration: the library's own, so found without a table */
 #define WF_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* No compiler may look through a call of such a function, inline it, or reuse an earlier result, under -flto neither: its

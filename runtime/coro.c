@@ -152,7 +152,7 @@ void wf_co_free_all(void)
 void wf_co_end_wait(struct wf_worker *w, struct weft_co *co)
 {
 	/* Ordered by the caller's heavy fence; a stale one fails to claim. Acquire: the owner has read its last result. */
-	uintptr_t ticket = wf_load_acquire(&co->wait.cancel_ticket); /* pairs with the release in wf_park_begin */
+	uintptr_t ticket = wf_load_acquire(&co->wait.cancel_ticket); /* pairs with the release in wf_park_cancelled */
 	if (wf_claim(&co->wait, ticket, -ECANCELED))
 		wf_wake(w, &co->wait);
 }

@@ -26,7 +26,7 @@ enum { WF_LOCK_SLEEPERS_BITS = 6 };
 
 /* Threads that are about to sleep, or asleep, on a lock whose address falls here. Two locks may share a place: then one is
  * woken for nothing. */
-extern wf_u32 wf_lock_sleepers[1 << WF_LOCK_SLEEPERS_BITS];
+extern WF_HIDDEN wf_u32 wf_lock_sleepers[1 << WF_LOCK_SLEEPERS_BITS];
 
 static inline wf_u32 *wf_lock_sleepers_of(const struct wf_lock *lock)
 {

@@ -24,7 +24,7 @@ int64_t wf_os_now(void);
  * execute a full fence (membarrier(2), PRIVATE_EXPEDITED: about 9 us while others run); where the kernel refuses that, the light
  * side is a full fence as well. */
 
-extern bool wf_os_has_membarrier; /* set once, before the first worker starts */
+extern WF_HIDDEN bool wf_os_has_membarrier; /* set once, before the first worker starts */
 
 void wf_os_membarrier_init(void);
 void wf_os_membarrier(void);

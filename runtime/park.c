@@ -85,8 +85,7 @@ void wf_wait_abandon(struct wf_wait *wait)
 		wf_co_move(wait->co, WF_STATE_RUNNING);
 }
 
-/* Ends one's own wait before the switch. False: a waker was faster. */
-static bool give_up(struct wf_wait *wait)
+bool wf_wait_give_up(struct wf_wait *wait)
 {
 	uintptr_t ticket = wf_wait_ticket(wait);
 	if (!wf_cas_full(&wait->claim, ticket | WF_PARKED, ticket | WF_IDLE)) /* pairs with wf_claim */
@@ -103,7 +102,7 @@ static void on_deadline(void *owner, uintptr_t ticket)
 		wf_wake(wf_waker_self(), wait);
 }
 
-static void arm_deadline(struct wf_worker *w, struct wf_wait *wait, int64_t deadline)
+void wf_park_arm(struct wf_worker *w, struct wf_wait *wait, int64_t deadline)
 {
 	wait->timer.when = deadline;
 	wait->timer.fire = on_deadline;
@@ -119,7 +118,7 @@ static int sleep_until_woken(struct wf_wait *wait, int64_t deadline)
 	while ((state = wf_u32_load_acquire(&wait->thread)) != WF_THREAD_WOKEN) { /* pairs with the release in wf_wake_thread */
 		int64_t left = wf_time_left(deadline);
 		if (left == 0) {
-			if (give_up(wait))
+			if (wf_wait_give_up(wait))
 				return -ETIMEDOUT;
 			left = -1; /* claimed: the waker is on its way */
 		}
@@ -149,25 +148,11 @@ static int block_thread(struct wf_wait *wait, int64_t deadline)
 	return result;
 }
 
-int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags)
+int wf_park_rare(struct wf_worker *w, struct wf_wait *wait, int64_t deadline)
 {
-	wf_assert(wf_locks_held() == 0);
-	if (deadline == WEFT_NOW && give_up(wait))
+	if (deadline == WEFT_NOW && wf_wait_give_up(wait))
 		return -EAGAIN;
-	if (!w)
-		return block_thread(wait, deadline);
-	if (flags & WF_CANCELLABLE) {
-		/* pairs with wf_co_end_wait: one of the two sees the other */
-		wf_store_release(&wait->cancel_ticket, wf_wait_ticket(wait));
-		wf_fence_light();
-		if (wf_unlikely(wf_load(&wait->co->cancel) != 0) && give_up(wait))
-			return -ECANCELED;
-	}
-	if (deadline != WF_TIME_NEVER)
-		arm_deadline(w, wait, deadline);
-	wf_store(&wait->since, (uintptr_t)w->proc->looked_at); /* relaxed, for dumps; wf_look_around may know it better */
-	wf_count(&w->proc->stats.parks);
-	return WF_PARK_SWITCH;
+	return w ? WF_PARK_SWITCH : block_thread(wait, deadline);
 }
 
 bool wf_waitq_remove(struct wf_waiter *waiter)

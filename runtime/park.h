@@ -49,13 +49,17 @@ static inline uintptr_t wf_wait_ticket(const struct wf_wait *wait)
  * fails. Followed by wf_park or, if nothing was queued after all, by wf_wait_abandon. */
 static inline struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason why, const void *object)
 {
-	struct wf_wait *wait = wf_likely(w != NULL) ? &w->co->wait : wf_thread_wait();
-	uintptr_t ticket = wf_wait_ticket(wait) + (1 << WF_PHASE_BITS);
-	if (w)
+	struct wf_wait *wait;
+	if (wf_likely(w != NULL)) {
+		wait = &w->co->wait;
 		wf_co_move(w->co, WF_STATE_PARKED); /* not later: whoever claims it moves it on */
+	} else {
+		wait = wf_thread_wait();
+		wf_u32_store(&wait->thread, WF_THREAD_WAITS);
+	}
+	uintptr_t ticket = wf_wait_ticket(wait) + (1 << WF_PHASE_BITS);
 	wf_u8_store(&wait->why, (unsigned char)why);
 	wf_store(&wait->object, (uintptr_t)object);
-	wf_u32_store(&wait->thread, WF_THREAD_WAITS);
 	/* relaxed: wakers find the ticket in a queue, under its lock, or by the fences of cancel */
 	wf_store(&wait->claim, ticket | WF_PARKED);
 	return wait;
@@ -64,19 +68,41 @@ static inline struct wf_wait *wf_wait_begin(struct wf_worker *w, enum wf_reason 
 /* Ends a wait that was begun and never queued anywhere. */
 void wf_wait_abandon(struct wf_wait *wait);
 
-/* Whether the wait really needs a switch: WF_PARK_SWITCH, with the deadline armed; else its result. A plain thread waits in it. */
-int wf_park_begin(struct wf_worker *w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags);
+/* Ends one's own wait before the switch. False: a waker was faster. */
+bool wf_wait_give_up(struct wf_wait *wait);
+
+/* The rare ends of a wait: of a plain thread, which waits in it, and with WEFT_NOW. Its result, or WF_PARK_SWITCH: a waker was
+ * faster, go and meet it. */
+int wf_park_rare(struct wf_worker *w, struct wf_wait *wait, int64_t deadline);
+void wf_park_arm(struct wf_worker *w, struct wf_wait *wait, int64_t deadline);
 
 #define WF_PARK_SWITCH INT_MIN
+
+/* Lets a cancel end the wait; true: one came before, and has. */
+static inline bool wf_park_cancelled(struct wf_wait *wait)
+{
+	wf_store_release(&wait->cancel_ticket, wf_wait_ticket(wait));
+	wf_fence_light(); /* pairs with wf_co_end_wait: one of the two sees the other */
+	return wf_unlikely(wf_load(&wait->co->cancel) != 0) && wf_wait_give_up(wait);
+}
 
 /* Gives the processor up until the wait is claimed and woken. Returns what the claimer set (>= 0 by convention), or -ETIMEDOUT,
  * -EAGAIN (deadline WEFT_NOW), -ECANCELED. *w is the worker the caller goes on with, likely another one (NULL stays NULL). No
  * lock may be held. */
 static inline int wf_park(struct wf_worker **w, struct wf_wait *wait, int64_t deadline, enum wf_park_flags flags)
 {
-	int result = wf_park_begin(*w, wait, deadline, flags);
-	if (result != WF_PARK_SWITCH)
-		return result;
+	wf_assert(wf_locks_held() == 0);
+	if (wf_unlikely(!*w || deadline == WEFT_NOW)) {
+		int result = wf_park_rare(*w, wait, deadline);
+		if (result != WF_PARK_SWITCH)
+			return result;
+	}
+	if ((flags & WF_CANCELLABLE) && wf_park_cancelled(wait))
+		return -ECANCELED;
+	if (wf_unlikely(deadline != WF_TIME_NEVER))
+		wf_park_arm(*w, wait, deadline);
+	wf_store(&wait->since, (uintptr_t)(*w)->proc->looked_at); /* relaxed, for dumps; wf_look_around may know it better */
+	wf_count(&(*w)->proc->stats.parks);
 	*w = wf_switch_to_next(*w, wait->co);
 	if (wf_unlikely(deadline != WF_TIME_NEVER))
 		wf_timer_disarm(&wait->timer);
@@ -125,12 +151,13 @@ struct wf_wait *wf_waitq_claim(struct wf_waitq *queue, intptr_t result, struct w
  * object and the waiter may be gone when it returns. */
 static inline void wf_wake(struct wf_worker *w, struct wf_wait *wait)
 {
-	if (wf_unlikely(!wait->co)) {
+	struct weft_co *co = wait->co;
+	if (wf_unlikely(!co)) {
 		wf_wake_thread(wait);
 		return;
 	}
-	wf_co_move(wait->co, WF_STATE_RUNNABLE);
-	wf_ready(w, wait->co);
+	wf_co_move(co, WF_STATE_RUNNABLE);
+	wf_ready(w, co);
 }
 
 /* The same for many at once, linked through wf_waiter.link in `list`: they run in that order, after what is runnable already. One

@@ -190,7 +190,7 @@ struct wf_runtime {
 
 enum wf_draining { WF_DRAIN_NO, WF_DRAIN_ALL_BUT_DAEMONS, WF_DRAIN_ALL };
 
-extern struct wf_runtime wf_rt;
+extern WF_HIDDEN struct wf_runtime wf_rt;
 
 /* The worker of this thread. Read through wf_worker_self only (sched.h). */
 extern __thread struct wf_worker *wf_tls_worker __attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -97,8 +97,11 @@ static inline void wf_leave(struct wf_worker *w)
  * after it: *w may be another worker afterwards. */
 static inline void wf_charge(struct wf_worker **w, int cost)
 {
-	if (wf_likely(*w != NULL) && wf_unlikely(((*w)->budget -= cost) < 0))
-		wf_budget_spent(w);
+	if (wf_likely(*w != NULL) && wf_unlikely(((*w)->budget -= cost) < 0)) {
+		struct wf_worker *other = *w; /* a copy, so that the caller's can be in a register */
+		wf_budget_spent(&other);
+		*w = other;
+	}
 }
 
 /* Makes a coroutine runnable: next on this processor (it inherits what is left of the running one's budget), or, without a

@@ -13,7 +13,7 @@ static struct wf_scope *inner(struct weft_scope *scope)
 
 static void set_cancel(struct weft_co *co, int cause)
 {
-	wf_store(&co->cancel, (uintptr_t)(intptr_t)cause); /* pairs with the fences of wf_park_begin and cancel_below_locked */
+	wf_store(&co->cancel, (uintptr_t)(intptr_t)cause); /* pairs with the fences of wf_park_cancelled and cancel_below_locked */
 }
 
 /* ---- cancelling -------------------------------------------------------------------------------------------------------- */

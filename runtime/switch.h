@@ -90,8 +90,12 @@ static inline struct wf_worker *wf_switch(struct wf_worker *w, struct weft_co *f
 {
 	struct wf_san_fiber *fiber = &from->stack->fiber;
 	wf_assert(wf_locks_held() == 0);
-	if (wf_unlikely(to && !wf_has_left(to)) && wf_switch_stays(w, from, &to))
-		return w;
+	if (wf_likely(to != NULL) && wf_unlikely(!wf_has_left(to))) {
+		struct weft_co *other = to; /* a copy, so that `to` can be in a register */
+		if (wf_switch_stays(w, from, &other))
+			return w;
+		to = other;
+	}
 	return wf_arrive(wf_jump(w, &from->sp, fiber, to), fiber);
 }
 

@@ -10,7 +10,7 @@
  *   phase    who may move it        to
  *   IDLE     the owner              PARKED, with the next sequence number           wf_wait_begin
  *   PARKED   a waker                CLAIMED; it makes the coroutine runnable        wf_claim, wf_wake
- *            the owner              IDLE: it need not, or must not, wait            wf_wait_abandon, wf_park_begin
+ *            the owner              IDLE: it need not, or must not, wait            wf_wait_abandon, wf_park
  *   CLAIMED  the owner, resumed     PARKED, for the next wait
  *
  * A coroutine can be claimed and made runnable before it has left its stack: switch.h keeps it from being run there twice.
