@@ -16,6 +16,8 @@ int weft_chan_create(struct weft_chan **chan, size_t elem_size, size_t capacity)
 	memset(ch, 0, sizeof *ch);
 	ch->elem_size = elem_size;
 	ch->capacity = (uint32_t)capacity;
+	wf_list_init(&ch->queues[WF_SENDERS].list);
+	wf_list_init(&ch->queues[WF_RECEIVERS].list);
 	*chan = ch;
 	return 0;
 }

@@ -33,7 +33,7 @@ struct weft_chan {
 	size_t elem_size;
 	wf_u8 closed;
 	wf_u8 awaited[2];  /* by side; 0: nobody is in its queue */
-	struct wf_waitq queues[2];
+	struct wf_waitq queues[2]; /* their lists are initialised */
 	char values[];     /* a ring */
 };
 
@@ -72,26 +72,28 @@ static inline bool wf_chan_can_take(const struct weft_chan *ch)
 static inline void wf_chan_await_locked(struct weft_chan *ch, enum wf_chan_side side, struct wf_waiter *waiter,
 					struct wf_wait *wait, void *elem, int answer)
 {
+	waiter->wait = wait;
+	waiter->ticket = wf_wait_ticket(wait);
 	waiter->data = elem;
 	waiter->index = answer;
-	wf_waitq_push(&ch->queues[side], waiter, wait);
+	wf_list_insert(&ch->queues[side].list.head, &waiter->link);
 	wf_u8_store(&ch->awaited[side], 1);
 }
 
 /* Takes waiters off the queue until one can be claimed. */
 static inline struct wf_waiter *wf_chan_claim_locked(struct weft_chan *ch, enum wf_chan_side side)
 {
-	struct wf_waitq *queue = &ch->queues[side];
+	struct wf_link *head = &ch->queues[side].list.head, *l;
 	struct wf_waiter *waiter = NULL;
-	struct wf_link *l;
 	if (!wf_u8_load(&ch->awaited[side]))
 		return NULL;
-	while (!waiter && (l = wf_list_pop(&queue->list))) {
+	while (!waiter && (l = head->next) != head) {
 		waiter = wf_container_of(l, struct wf_waiter, link);
+		wf_list_remove(l);
 		if (wf_unlikely(!wf_claim(waiter->wait, waiter->ticket, waiter->index)))
 			waiter = NULL;
 	}
-	if (wf_waitq_empty(queue))
+	if (head->next == head)
 		wf_u8_store(&ch->awaited[side], 0);
 	return waiter;
 }
@@ -127,7 +129,7 @@ static inline __attribute__((always_inline)) int wf_chan_put_locked(struct weft_
 static inline __attribute__((always_inline)) int wf_chan_take_locked(struct weft_chan *ch, void *elem, struct wf_wait **woken)
 {
 	uint32_t count = wf_u32_load(&ch->count);
-	char *oldest = wf_chan_place(ch, 0);
+	char *oldest = ch->values + ch->first * ch->elem_size;
 	if (count > 0)
 		wf_chan_copy(elem, oldest, ch->elem_size);
 	struct wf_waiter *sender = wf_chan_claim_locked(ch, WF_SENDERS);
