@@ -4,11 +4,13 @@
  * the close; by one of the two that was told of the close, when the other has ended. How a claimed wait goes on is park_wake.pml's.
  *
  * Shown: nobody touches B after it was destroyed; nobody touches a waiter after its select has ended; a wait is ended by one; what
- * is reported as sent is reported as received, cancelled or not; all end, so the close is lost on nobody.
+ * is reported as sent is reported as received, cancelled or not; the two never both wait at A; all end, so the close is lost on nobody.
  *
  *   BUG_TOUCH_CLOSED   a select that the close has woken goes back to leave the queue of B
  *   BUG_STAY_QUEUED    it leaves no queue
  *   BUG_LOOK_APART     it looks under the locks, lets go of them, and queues later
+ *   BUG_LOOK_EARLY     it looks at A before it has the lock of A
+ *   BUG_BEGIN_LATE     it begins the wait when its waiters can be found already
  *   BUG_NO_CLAIM       whoever finds a waiter takes it to be still waiting
  *   BUG_NO_ORDER       one of the two locks B first
  *   BUG_WAKE_LOCKED    the closer wakes before it unlocks
@@ -45,16 +47,25 @@ byte sent, received;
 inline lock(c) { atomic { !locked[c] -> assert(c == A || !destroyed); locked[c] = true } }
 inline unlock(c) { atomic { assert(c == A || !destroyed); locked[c] = false } }
 
-inline lock_both(me)
+/* Each is looked at under its own lock, before the next is taken. */
+inline lock_and_look(me)
 {
+#ifdef BUG_LOOK_EARLY
+	ready = CAN_MOVE(me);
+#endif
 #ifdef BUG_NO_ORDER
 	if
 	:: me == SENDER -> lock(B); lock(A)
 	:: else -> lock(A); lock(B)
-	fi
+	fi;
+	ready = CAN_MOVE(me) || closed
 #else
 	lock(A);
-	lock(B)
+#ifndef BUG_LOOK_EARLY
+	ready = CAN_MOVE(me);
+#endif
+	lock(B);
+	ready = ready || closed
 #endif
 }
 
@@ -76,18 +87,27 @@ inline claim(who, which, with, won)
 
 inline wake(who) { atomic { assert(!woken[who]); woken[who] = true } }
 
-/* Under both locks. */
+/* Under both locks; then they are free. */
 inline queue_up(me)
 {
 	atomic {
 		ticket[me]++;
-		unclaimed[me] = true;
 		frame[me] = true;
 		answer[me] = NOTHING;
 		ticket_in_queue[me] = ticket[me];
+#ifndef BUG_BEGIN_LATE
+		unclaimed[me] = true;
+#endif
 		queued_a[me] = (me == RECEIVER || sent < VALUES);
-		queued_b[me] = true
+		assert(!(queued_a[0] && queued_a[1] && unclaimed[1 - me])) /* they would have met */
 	}
+	unlock(A);
+	queued_b[me] = true;
+	unlock(B)
+#ifdef BUG_BEGIN_LATE
+	;
+	unclaimed[me] = true
+#endif
 }
 
 inline park(me)
@@ -125,41 +145,41 @@ inline leave_queues(me)
 proctype selector(byte me)
 {
 	byte other = 1 - me, result;
-	bool won;
+	bool won, ready;
 	do
 	:: result == CLOSED || result == CANCELED -> break
 	:: else ->
 		result = NOTHING;
-		lock_both(me);
+		lock_and_look(me);
 		do
-		:: result != NOTHING -> break
-		:: result == NOTHING && CAN_MOVE(me) ->
+		:: !ready || result != NOTHING -> break
+		:: ready && result == NOTHING && CAN_MOVE(me) ->
 			atomic { assert(frame[other]); queued_a[other] = false }
 			claim(other, ticket_in_queue[other], MOVED, won);
 			if
 			:: won -> result = MOVED
 			:: else
 			fi
-		:: result == NOTHING && closed -> result = CLOSED
-		:: result == NOTHING && !closed && !CAN_MOVE(me) ->
-			if
-			:: cancelled[me] -> result = CANCELED
-			:: else
-			fi;
-			break
+		:: ready && result == NOTHING && closed -> result = CLOSED
+		:: ready && result == NOTHING && !closed && !CAN_MOVE(me) -> break
 		od;
+		if
+		:: result == NOTHING && cancelled[me] -> result = CANCELED
+		:: else
+		fi;
 		if
 		:: result == NOTHING ->
 #ifdef BUG_LOOK_APART
 			unlock(B);
 			unlock(A);
-			lock_both(me);
+			lock(A);
+			lock(B);
 #endif
 			queue_up(me)
-		:: else
+		:: else ->
+			unlock(A);
+			unlock(B)
 		fi;
-		unlock(B);
-		unlock(A);
 		if
 		:: won -> won = false; wake(other)
 		:: else
