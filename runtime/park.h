@@ -74,6 +74,8 @@ bool wf_wait_give_up(struct wf_wait *wait);
 /* The rare ends of a wait: of a plain thread, which waits in it, and with WEFT_NOW. Its result, or WF_PARK_SWITCH: a waker was
  * faster, go and meet it. */
 int wf_park_rare(struct wf_worker *w, struct wf_wait *wait, int64_t deadline);
+
+/* Has the deadline end the wait. */
 void wf_park_arm(struct wf_worker *w, struct wf_wait *wait, int64_t deadline);
 
 #define WF_PARK_SWITCH INT_MIN
@@ -81,9 +83,9 @@ void wf_park_arm(struct wf_worker *w, struct wf_wait *wait, int64_t deadline);
 /* Lets a cancel end the wait; true: one came before, and has. */
 static inline bool wf_park_cancelled(struct wf_wait *wait)
 {
-	wf_store_release(&wait->cancel_ticket, wf_wait_ticket(wait));
-	wf_fence_light(); /* pairs with wf_co_end_wait: one of the two sees the other */
-	return wf_unlikely(wf_load(&wait->co->cancel) != 0) && wf_wait_give_up(wait);
+	wf_store_release(&wait->cancel_ticket, wf_wait_ticket(wait)); /* pairs with the acquire in wf_co_end_wait */
+	wf_fence_light(); /* pairs with the heavy fence of whoever cancels: one of the two sees the other */
+	return wf_unlikely(wf_load(&wait->co->cancel) != 0) && wf_wait_give_up(wait); /* relaxed: ordered by the fences */
 }
 
 /* Gives the processor up until the wait is claimed and woken. Returns what the claimer set (>= 0 by convention), or -ETIMEDOUT,
