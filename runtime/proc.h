@@ -117,6 +117,7 @@ struct wf_worker {
 	struct weft_co *deferred; /* was to be run next, and is pinned to another worker */
 	struct wf_stack *dead; /* of a coroutine that has ended, and is being left: the arriving side gives it back */
 	wf_word sp;           /* the scheduler's context, on the thread's own stack */
+	wf_word nowhere;      /* that of a coroutine that has ended: not on its stack, which may be another one's at once */
 	struct wf_san_fiber fiber;
 
 	/* Sleeping and waking; under rt.lock but for the futex. */

@@ -147,7 +147,7 @@ static inline bool can_inherit(const struct weft_co *co, const struct wf_stack *
 }
 
 /* Begins on the stack of the one that has ended, from the top: what is below is nobody's any more. Each was promised a stack. */
-static inline void inherit(struct wf_worker *w, wf_word *sp, struct weft_co *co, struct wf_stack *stack)
+static inline void inherit(struct wf_worker *w, struct weft_co *co, struct wf_stack *stack)
 {
 	struct wf_proc *p = w->proc;
 	if (wf_unlikely(++p->credits > 2 * WF_STACK_CACHE))
@@ -155,22 +155,21 @@ static inline void inherit(struct wf_worker *w, wf_word *sp, struct weft_co *co,
 	w->co = co;
 	wf_count(&p->stats.dispatches);
 	co->special = 0;
-	start(w, sp, NULL, co, stack);
+	start(w, &w->nowhere, NULL, co, stack);
 }
 
 WF_HOT _Noreturn void wf_switch_from_dead(struct wf_worker *w, struct wf_stack *stack)
 {
-	wf_word sp;
 	w->co = NULL; /* its control block is somebody else's by now */
 	struct weft_co *to = wf_pick_next(w);
 	if (to && can_inherit(to, stack))
-		inherit(w, &sp, to, stack);
+		inherit(w, to, stack);
 	if (wf_unlikely(to && !wf_has_left(to))) {
 		wf_ring_push(w, to);
 		to = NULL;
 	}
 	w->dead = stack;
-	wf_jump(w, &sp, NULL, to);
+	wf_jump(w, &w->nowhere, NULL, to);
 	wf_fatal("a coroutine went on after its end");
 }
 
