@@ -57,6 +57,7 @@ static void set_up(const struct weft_config *config, int stack_class)
 	wf_list_init(&wf_rt.idle_workers);
 	wf_globq_init(&wf_rt.global);
 	wf_os_membarrier_init();
+	wf_lock_init();
 }
 
 static void free_everything(void)

@@ -8,7 +8,23 @@ enum { SPINS = 64, PAUSES = 8 };
 /* A safety net: the protocol in lock.h loses no sleeper (tests/models/lock.pml), with membarrier or without. */
 enum { RECHECK_NS = 2000000 };
 
-wf_u32 wf_lock_sleepers[1 << WF_LOCK_SLEEPERS_BITS];
+wf_u32 wf_lock_sleepers = 1;
+
+void wf_lock_init(void)
+{
+	static bool light;
+	if (!light && wf_os_has_membarrier)
+		wf_u32_add_full(&wf_lock_sleepers, -1);
+	light = wf_os_has_membarrier;
+}
+
+/* Of them, those on a lock whose address falls here. Two locks may share a place: then one is woken for nothing. */
+static wf_u32 *sleepers_of(const struct wf_lock *lock)
+{
+	enum { BITS = 6 };
+	static wf_u32 sleepers[1 << BITS];
+	return &sleepers[(uintptr_t)lock * UINT64_C(0x9e3779b97f4a7c15) >> (64 - BITS)];
+}
 
 static bool spin_for(struct wf_lock *lock)
 {
@@ -31,19 +47,23 @@ WF_OPAQUE unsigned wf_lock_waits(void)
 WF_COLD void wf_lock_slow(struct wf_lock *lock)
 {
 	waits++;
-	wf_u32 *sleepers = wf_lock_sleepers_of(lock);
+	wf_u32 *here = sleepers_of(lock);
 	while (!spin_for(lock)) {
-		wf_u32_add_full(sleepers, 1);
-		wf_fence_heavy();
+		wf_u32_add_full(here, 1);
+		wf_u32_add_full(&wf_lock_sleepers, 1);
+		wf_fence_heavy(); /* pairs with the light one of wf_unlock, and the full one of wf_unlock_slow */
 		wf_os_futex_wait(&lock->word, 1, RECHECK_NS);
-		wf_u32_add_full(sleepers, -1);
+		wf_u32_add_full(&wf_lock_sleepers, -1);
+		wf_u32_add_full(here, -1);
 	}
 }
 
 /* The address is all that is used of the lock, which may be gone: a wake at a place where nobody sleeps does nothing. */
 WF_COLD void wf_unlock_slow(struct wf_lock *lock)
 {
-	wf_os_futex_wake(&lock->word, 1);
+	wf_fence_full(); /* pairs with the one of wf_lock_slow, where it is no more than that */
+	if (wf_u32_load(sleepers_of(lock)) != 0) /* relaxed: ordered by the fences */
+		wf_os_futex_wake(&lock->word, 1);
 }
 
 #ifdef WEFT_DEBUG

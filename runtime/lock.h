@@ -3,12 +3,13 @@
  *
  * Zero-initialised is unlocked. 4 bytes. Not recursive, not fair. From any thread, on any stack; the caller of wf_lock and the
  * caller of wf_unlock are the same thread. The object around it may be freed by whoever takes the lock next: the unlocker does not
- * touch it after step 1, for sleepers are counted elsewhere, in a small table by address.
+ * touch it after step 1, for sleepers are counted elsewhere: all together, and in a small table by address.
  *
  *   unlocker                            sleeper
- *   1 word = 0 (release)                1 sleepers of this address + 1
+ *   1 word = 0 (release)                1 sleepers of this address + 1, sleepers + 1
  *   2 light fence                       2 heavy fence
- *   3 sleepers? wake one                3 word still 1? sleep (the kernel compares again)
+ *   3 sleepers? of this address?        3 word still 1? sleep (the kernel compares again)
+ *     wake one
  *
  * Either the unlocker sees the sleeper, or the sleeper sees the word change. Light and heavy: os.h. */
 #ifndef WF_LOCK_H
@@ -24,14 +25,12 @@ struct wf_lock {
 
 enum { WF_LOCK_SLEEPERS_BITS = 6 };
 
-/* Threads that are about to sleep, or asleep, on a lock whose address falls here. Two locks may share a place: then one is
- * woken for nothing. */
-extern WF_HIDDEN wf_u32 wf_lock_sleepers[1 << WF_LOCK_SLEEPERS_BITS];
+/* Threads that are about to sleep, or asleep, on any lock; and one more as long as light fences may have to be full ones, which are
+ * made where this is not 0. */
+extern WF_HIDDEN wf_u32 wf_lock_sleepers;
 
-static inline wf_u32 *wf_lock_sleepers_of(const struct wf_lock *lock)
-{
-	return &wf_lock_sleepers[(uintptr_t)lock * UINT64_C(0x9e3779b97f4a7c15) >> (64 - WF_LOCK_SLEEPERS_BITS)];
-}
+/* Once it is known what a light fence is (wf_os_membarrier_init). */
+void wf_lock_init(void);
 
 void wf_lock_slow(struct wf_lock *lock);
 void wf_unlock_slow(struct wf_lock *lock);
@@ -68,8 +67,8 @@ static inline void wf_unlock(struct wf_lock *lock)
 {
 	wf_lock_note(-1);
 	wf_u32_store_release(&lock->word, 0); /* pairs with the acquire in wf_lock */
-	wf_fence_light();
-	if (wf_unlikely(wf_u32_load(wf_lock_sleepers_of(lock)) != 0)) /* relaxed: ordered by the fences */
+	wf_compiler_barrier();                                    /* pairs with the heavy fence of wf_lock_slow */
+	if (wf_unlikely(wf_u32_load(&wf_lock_sleepers) != 0)) /* relaxed: ordered by the fences */
 		wf_unlock_slow(lock);
 }
 

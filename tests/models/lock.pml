@@ -2,30 +2,27 @@
  *
  * Shown: never two holders; nobody sleeps for ever (a lost wake would end in a state where a thread still sleeps).
  *
- *   OK_NO_MEMBARRIER   light and heavy are both the full fence: must hold as well
+ *   OK_NO_MEMBARRIER   light and heavy are both the full fence, and somebody always counts as a sleeper: must hold as well
  *   BUG_NO_HEAVY       the sleeper fences itself only: the unlocker's store of 0 can still be in its buffer, and its look at
  *                      `sleepers` long over
  *   BUG_NO_COMPARE     the kernel does not compare again before it sleeps
- *   BUG_UNCOUNTED      the sleeper is counted after its fence */
+ *   BUG_UNCOUNTED      the sleeper is counted among all after its fence. (At its address it may be: the fences of the second look and
+ *                      of the system call are full ones)
+ *   BUG_ALL_LIGHT      no membarrier, and no full fence before the second look */
+#ifdef BUG_ALL_LIGHT
+#define OK_NO_MEMBARRIER
+#endif
 #define PROCS 3
 #define ROUNDS 2
 
 #define WORD 0     /* 1 while held */
-#define SLEEPERS 1
-#define VARS 2
+#define HERE 1     /* sleepers of this address; there is one lock */
+#define SLEEPERS 2 /* all, and one more without membarrier */
+#define VARS 3
 #include "memory.pml"
 
 bool asleep[PROCS];
 byte holders;
-
-inline fence_light(p)
-{
-#ifdef OK_NO_MEMBARRIER
-	fence(p)
-#else
-	skip
-#endif
-}
 
 inline fence_heavy(p)
 {
@@ -74,6 +71,7 @@ inline lock(p)
 		fi;
 		if
 		:: !got ->
+			rmw(p, HERE, mem[HERE] + 1);
 #ifdef BUG_UNCOUNTED
 			fence_heavy(p);
 			rmw(p, SLEEPERS, mem[SLEEPERS] + 1);
@@ -83,6 +81,7 @@ inline lock(p)
 #endif
 			futex_wait(p);
 			rmw(p, SLEEPERS, mem[SLEEPERS] - 1);
+			rmw(p, HERE, mem[HERE] - 1);
 			cas(p, WORD, 0, 1, got)
 		:: else
 		fi
@@ -93,9 +92,15 @@ inline lock(p)
 inline unlock(p)
 {
 	store(p, WORD, 0);
-	fence_light(p);
 	if
-	:: LOAD(p, SLEEPERS) != 0 -> futex_wake(p)
+	:: LOAD(p, SLEEPERS) != 0 ->
+#ifndef BUG_ALL_LIGHT
+		fence(p);
+#endif
+		if
+		:: LOAD(p, HERE) != 0 -> futex_wake(p)
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -118,6 +123,9 @@ proctype thread(byte me)
 
 init {
 	atomic {
+#ifdef OK_NO_MEMBARRIER
+		mem[SLEEPERS] = 1;
+#endif
 		run thread(0);
 		run thread(1);
 		run thread(2);
