@@ -141,6 +141,18 @@ static inline void wf_co_time(struct weft_co *co, int64_t now)
 	co->runnable_at = now;
 }
 
+/* A list that is linked by next, from its other end. */
+static inline struct weft_co *wf_co_reversed(struct weft_co *co)
+{
+	struct weft_co *reversed = NULL, *next;
+	for (; co; co = next) {
+		next = co->next;
+		co->next = reversed;
+		reversed = co;
+	}
+	return reversed;
+}
+
 /* ---- memory: type-stable slabs, freed with the runtime --------------------------------------------------------------- */
 
 /* Takes up to n FREE control blocks, linked by next, of those that no processor keeps (wf_co_alloc: proc.h); NULL: no memory. */

@@ -187,10 +187,11 @@ void wf_look_again(void)
 		wake_poller_for_timers();
 }
 
-/* What the poller made runnable while the worker had no processor goes to the one it has now, or to everybody. */
+/* What the poller made runnable while the worker had no processor goes to the one it has now, or to everybody; in the order of its
+ * events. */
 static void place_collected(struct wf_worker *w)
 {
-	struct weft_co *co = w->collected, *next;
+	struct weft_co *co = wf_co_reversed(w->collected), *next;
 	w->collected = NULL;
 	for (; co; co = next) {
 		next = co->next;

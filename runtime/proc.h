@@ -110,7 +110,7 @@ struct wf_worker {
 	struct weft_co *pinned; /* the only one that it may run; NULL: any */
 	unsigned lock_waits;  /* how often its thread had found a lock taken, at the last look around */
 	int budget;           /* what the running coroutine may still spend (sched.h, WF_COST_...) */
-	struct weft_co *collected; /* made runnable by the poller while the worker had no processor; linked by next */
+	struct weft_co *collected; /* made runnable by the poller while the worker had no processor, the last first */
 	unsigned char how;    /* enum wf_ready_how: what wf_ready does */
 	unsigned char time_after; /* READY_TIMED: so many more, and then that one is measured */
 	bool spinning;        /* counted in rt.spinning */

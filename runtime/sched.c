@@ -116,15 +116,10 @@ static void pace(struct wf_proc *p, int64_t now)
 /* Takes the fresh ones, the oldest first. */
 static struct weft_co *take_fresh(struct wf_proc *p)
 {
-	struct weft_co *co = p->fresh, *next, *oldest = NULL;
+	struct weft_co *newest = p->fresh;
 	p->fresh = NULL;
 	p->fresh_count = 0;
-	for (; co; co = next) {
-		next = co->next;
-		co->next = oldest;
-		oldest = co;
-	}
-	return oldest;
+	return wf_co_reversed(newest);
 }
 
 /* Those that are linked by next, to the global queue. */

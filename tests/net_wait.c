@@ -480,3 +480,79 @@ CO_TEST(always_ready_lets_others_go)
 	CHECK_GT(after.budget_yields, before.budget_yields);
 	CHECK_RESULT(weft_close(fd), 0);
 }
+
+/* ---- order ----------------------------------------------------------------------------------------------------------- */
+
+enum { IN_ORDER = 8 };
+
+static struct {
+	int fds[IN_ORDER]; /* one eventfd: one write makes all of them ready in one look at the kernel */
+	int order[IN_ORDER];
+	wf_u32 n;
+} served;
+
+static int note_place(void *arg)
+{
+	int i = (int)(intptr_t)arg;
+	CHECK_RESULT(weft_wait_fd(served.fds[i], WEFT_READ, WEFT_NEVER), WEFT_READ);
+	served.order[wf_u32_add(&served.n, 1)] = i;
+	return 0;
+}
+
+static void write_to(int fd)
+{
+	uint64_t one = 1;
+	CHECK_EQ(write(fd, &one, sizeof one), sizeof one);
+}
+
+static void *write_from_outside(void *fd)
+{
+	usleep(20000); /* so that the worker sleeps; if it does not yet, the order is the same in any case */
+	write_to((int)(intptr_t)fd);
+	return NULL;
+}
+
+/* Has all of them wait, and makes them ready: from outside, while the only worker sleeps in the poller, or from inside. */
+static int serve_all(void *sleeping)
+{
+	struct weft_co *co[IN_ORDER];
+	pthread_t thread;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	wf_u32_store(&served.n, 0);
+	for (int i = 0; i < IN_ORDER; i++) {
+		served.fds[i] = dup(fd);
+		CHECK_RESULT(weft_adopt(served.fds[i]), 0);
+		CHECK_OK(weft_spawn(&co[i], NULL, note_place, (void *)(intptr_t)i));
+		await_waiters(served.fds[i], WF_READ, 1, 0);
+	}
+	CHECK_RESULT(weft_sleep(WEFT_MS(10)), 0); /* the edges that they began with are gone by then, which came in another order */
+	if (sleeping)
+		CHECK_EQ(pthread_create(&thread, NULL, write_from_outside, (void *)(intptr_t)fd), 0);
+	else
+		write_to(fd);
+	for (int i = 0; i < IN_ORDER; i++) {
+		CHECK_RESULT(weft_join(co[i], NULL), 0);
+		CHECK_RESULT(weft_close(served.fds[i]), 0);
+	}
+	if (sleeping)
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+	close(fd);
+	return 0;
+}
+
+/* They run in the order of their events, whether somebody slept in the poller or looked at it in passing. */
+TEST(events_are_served_in_their_order)
+{
+	int in_passing[IN_ORDER];
+	struct weft_config config;
+#ifdef WEFT_STRESS
+	SKIP("coroutines are kept waiting by force");
+#endif
+	weft_config_init(&config);
+	config.maxprocs = 1;
+	CHECK_OK(weft_run(&config, serve_all, NULL));
+	memcpy(in_passing, served.order, sizeof in_passing);
+	CHECK_OK(weft_run(&config, serve_all, &config));
+	for (int i = 0; i < IN_ORDER; i++)
+		CHECK_EQ(served.order[i], in_passing[i]);
+}
