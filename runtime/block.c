@@ -23,7 +23,7 @@ static bool give_up_locked(struct wf_worker *w)
 	bool needed = is_needed_locked(p);
 	w->proc = NULL;
 	p->worker = NULL;
-	wf_store(&w->request, WF_REQUEST_TAKEN);
+	wf_store(&w->request, WF_REQUEST_TAKEN); /* relaxed: its own, and settle's acquire is for what the monitor wrote */
 	wf_count(&wf_rt.handoffs);
 	if (!needed)
 		wf_put_idle_locked(p);

@@ -7,10 +7,11 @@
  * back the memory of stacks that nobody needs any more.
  *
  *   worker (sched.h)                             monitor, under rt.lock
- *   enter: 1 inside = 1                          1 request = TAKEN
+ *   enter: 1 inside = 1                          1 request = ASKED
  *          2 light fence                         2 heavy fence
- *          3 request? settle it under rt.lock    3 inside == 0? the processor is the monitor's
- *   leave: inside = 0 (release)                    else request = YIELD: it will let others go first
+ *          3 request? TAKEN: it is gone;         3 inside == 0? the processor is the monitor's: request = TAKEN
+ *            else settle it under rt.lock          else request = YIELD: it will let others go first
+ *   leave: inside = 0 (release)
  *
  *   a processor goes from idle to running        the monitor goes to sleep
  *   1 idle_count - 1                             1 asleep = 1
@@ -154,7 +155,7 @@ static bool has_private(const struct wf_proc *p)
 static bool take_locked(struct wf_proc *p, bool wanted, bool asleep, bool spent)
 {
 	struct wf_worker *w = p->worker;
-	wf_store(&w->request, WF_REQUEST_TAKEN); /* pairs with the look in wf_enter */
+	wf_store(&w->request, WF_REQUEST_ASKED); /* pairs with the look in wf_enter */
 	wf_fence_heavy();
 	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
 	bool waits = outside && (wanted || has_private(p));
@@ -163,6 +164,7 @@ static bool take_locked(struct wf_proc *p, bool wanted, bool asleep, bool spent)
 		w->away = true;
 		w->computing = !asleep;
 		wf_rt.computing += w->computing;
+		wf_store_release(&w->request, WF_REQUEST_TAKEN); /* pairs with the acquire in settle */
 		p->worker = NULL;
 		wf_count(&wf_rt.handoffs);
 		waits = waits || !somebody_polls();

@@ -91,7 +91,8 @@ struct wf_proc {
 enum wf_request {
 	WF_REQUEST_NONE,
 	WF_REQUEST_YIELD, /* others wait: let them go first */
-	WF_REQUEST_TAKEN, /* the processor is gone, or the monitor is just about to look whether it may take it */
+	WF_REQUEST_ASKED, /* the monitor is just about to look whether it may take the processor; only while it holds rt.lock */
+	WF_REQUEST_TAKEN, /* the processor is gone: only the worker itself can change that */
 };
 
 enum wf_ready_how {
@@ -129,7 +130,7 @@ struct wf_worker {
 	wf_u32 signal;         /* futex: 1 wake up */
 	bool dismissed;        /* leaves, joined by nobody */
 
-	bool away;             /* its processor was taken from it, and it has not come back since */
+	bool away;             /* its processor was taken from it, and no call that may switch has come back since */
 	bool computing;        /* and it was computing when that was last looked at; counted in rt.computing */
 
 	struct { /* the watchdog's (watchdog.c) */

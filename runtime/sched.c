@@ -406,15 +406,16 @@ void wf_budget_spent(struct wf_worker **w)
 
 /* ---- the gate, when the monitor has asked for something ------------------------------------------------------------- */
 
-/* Settles the request under the lock: afterwards either the processor is ours while we are inside, or it is gone. */
+/* Settles the request: afterwards either the processor is ours while we are inside, or it is gone. What is gone stays so, so
+ * that calls that never switch, of which there may be many, do without the lock. */
 static bool settle(struct wf_worker *w)
 {
+	if (wf_load_acquire(&w->request) == WF_REQUEST_TAKEN) /* pairs with the release of whoever took it: proc */
+		return false;
 	wf_lock(&wf_rt.lock);
 	bool mine = w->proc != NULL;
-	w->away = false;
-	wf_rt.computing -= w->computing;
-	w->computing = false;
-	wf_store(&w->request, mine ? WF_REQUEST_NONE : WF_REQUEST_TAKEN);
+	if (mine)
+		wf_store(&w->request, WF_REQUEST_NONE);
 	wf_unlock(&wf_rt.lock);
 	return mine;
 }
@@ -423,6 +424,9 @@ static bool settle(struct wf_worker *w)
 static bool take_another(struct wf_worker *w)
 {
 	wf_lock(&wf_rt.lock);
+	w->away = false;
+	wf_rt.computing -= w->computing;
+	w->computing = false;
 	struct wf_proc *p = wf_take_idle_locked(w);
 	wf_unlock(&wf_rt.lock);
 	if (p)

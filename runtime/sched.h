@@ -5,8 +5,8 @@
  * its next entry. docs/protocols.md, "Gate", has the two sides.
  *
  *   may switch      struct wf_worker *w = wf_enter();            always with a processor; NULL: a plain thread
- *   never switches  struct wf_worker *w = wf_enter_here();       NULL: a plain thread, or its processor is gone: act as a plain
- *                                                                thread does
+ *   never switches  struct wf_worker *w = wf_enter_here();       NULL: a plain thread, or its processor is gone (and stays so,
+ *                                                                without a lock): act as a plain thread does
  *   both            ... wf_leave(w);                             NULL is fine
  *
  * After anything that may switch (wf_park, wf_yield_inside), the worker is another one: take it from there, never keep it.

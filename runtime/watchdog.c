@@ -29,7 +29,7 @@ void wf_watchdog_stop(void)
 }
 
 /* Whether it has been at the same coroutine since it was last seen: a processor counts what it runs and how often it looks around;
- * a worker whose processor was taken is away until it comes back to the gate. */
+ * a worker whose processor was taken is away until a call that may switch brings it back. */
 static bool is_at_the_same_locked(struct wf_worker *w, const struct wf_proc *p)
 {
 	uint64_t count = p ? wf_load(&p->stats.dispatches) + wf_load(&p->stats.looks) : 0;

@@ -3,6 +3,7 @@
 
 #include "core_util.h"
 #include "monitor.h"
+#include "san.h"
 
 enum { MOST = 2, ALL = 12 };
 
@@ -16,6 +17,20 @@ static int compute(void *arg)
 	atomic_fetch_add(&begun, 1);
 	while (!atomic_load(&stop))
 		;
+	return 0;
+}
+
+/* Its calls never switch, so it is as much in the way as one that makes none. */
+static int compute_and_call(void *arg)
+{
+	struct weft_cond own = WEFT_COND_INIT;
+	(void)arg;
+	atomic_fetch_add(&begun, 1);
+	while (!atomic_load(&stop)) {
+		for (weft_time until = weft_after(WEFT_US(200)); weft_now() < until;)
+			;
+		weft_cond_signal(&own);
+	}
 	return 0;
 }
 
@@ -66,6 +81,20 @@ TEST(threads_do_not_grow_with_computations)
 	go(ALL, compute, NULL);
 	EVENTUALLY(atomic_load(&begun) == most);
 	look_often_that_no_more_begin(most);
+	end();
+	CHECK_EQ(atomic_load(&begun), ALL);
+}
+
+/* Now and then one is found waiting for the scheduler's lock, which it asks for as its processor is taken, and does not count. */
+TEST(calls_that_never_switch_do_not_count_as_coming_back)
+{
+#ifdef WF_TSAN
+	SKIP("threads that meet at an atomic sleep, and those that sleep do not count");
+#endif
+	start(INT64_MAX);
+	go(ALL, compute_and_call, NULL);
+	EVENTUALLY(atomic_load(&begun) >= weft_maxprocs() + MOST);
+	look_often_that_no_more_begin(ALL - 1);
 	end();
 	CHECK_EQ(atomic_load(&begun), ALL);
 }

@@ -80,6 +80,24 @@ static int run_all(void *arg)
 	return 0;
 }
 
+static int call_without_processor(void *arg)
+{
+	(void)arg;
+	weft_block_enter();
+	wf_lock(&wf_rt.lock);
+	CHECK(!wf_enter_here());
+	wf_leave(NULL);
+	wf_unlock(&wf_rt.lock);
+	weft_block_exit();
+	return 0;
+}
+
+/* Threads that compute without a processor may make many calls: they do not wait for each other at the scheduler's lock. */
+TEST(a_call_that_never_switches_takes_no_lock_without_a_processor)
+{
+	CHECK_RESULT(weft_run(NULL, call_without_processor, NULL), 0);
+}
+
 TEST(never_two_owners)
 {
 	wf_monitor_pace.sample_ns = 0;

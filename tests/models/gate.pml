@@ -8,6 +8,7 @@
  *   OK_NO_MEMBARRIER   light and heavy are both the full fence
  *   BUG_NO_HEAVY       the monitor fences itself only
  *   BUG_NO_REQUEST     the worker does not look at the request
+ *   BUG_ASKED_IS_TAKEN a worker that finds itself asked takes its processor for gone
  *   BUG_LOOK_FIRST     the worker looks at the request before it says that it is inside
  *   BUG_NOT_INSIDE     a worker that sleeps counts as outside, until it has woken: a processor handed to it can be taken again
  *   BUG_HOLD_UNLOCKED  a worker that gets a processor clears its request without the lock */
@@ -29,7 +30,8 @@
 
 #define NONE 15
 #define YIELD 1
-#define TAKEN 2
+#define ASKED 2
+#define TAKEN 3
 
 /* under the lock */
 byte idle_procs, idle_workers; /* sets, as bits */
@@ -157,13 +159,26 @@ end:	signal[me] || idle_procs != 0;
 	release_lock(me, LOCK)
 }
 
+#ifdef BUG_ASKED_IS_TAKEN
+#define IS_GONE(request) ((request) >= ASKED)
+#else
+#define IS_GONE(request) ((request) == TAKEN)
+#endif
+
 /* mine: whether the processor is (still) there */
 inline settle(me)
 {
-	take_lock(me, LOCK);
-	mine = proc[me] != NONE;
-	store(me, REQUEST(me), (mine -> 0 : TAKEN));
-	release_lock(me, LOCK)
+	if
+	:: IS_GONE(LOAD(me, REQUEST(me))) -> mine = false; assert(proc[me] == NONE)
+	:: else ->
+		take_lock(me, LOCK);
+		mine = proc[me] != NONE;
+		if
+		:: mine -> store(me, REQUEST(me), 0)
+		:: else
+		fi;
+		release_lock(me, LOCK)
+	fi
 }
 
 /* A call: either one that may switch, which always ends up with a processor, or one that never does and then goes without. */
@@ -260,7 +275,7 @@ proctype monitor(byte me)
 		w = worker_of[p];
 		if
 		:: w != NONE ->
-			store(me, REQUEST(w), TAKEN);
+			store(me, REQUEST(w), ASKED);
 			fence_heavy(me);
 			atomic {
 				outside = LOAD(me, INSIDE(w)) == 0;
@@ -271,7 +286,7 @@ proctype monitor(byte me)
 				fi
 			}
 			if
-			:: take -> proc[w] = NONE
+			:: take -> proc[w] = NONE; store(me, REQUEST(w), TAKEN)
 			:: else -> store(me, REQUEST(w), (outside -> 0 : YIELD))
 			fi
 		:: else
