@@ -62,6 +62,7 @@ void wf_hold(struct wf_worker *w, struct wf_proc *p)
 	p->looked_at = wf_os_now(); /* it was not busy meanwhile */
 	p->countdown = p->countdown_from = 0;
 	p->backlog_since = 0;
+	w->lock_waits = wf_lock_waits(); /* those until now were the scheduler's, not its coroutines' (keep_apart) */
 	wf_monitor_notice();
 }
 
