@@ -35,7 +35,7 @@ int weft_cond_wait_until(struct weft_cond *cond, struct weft_mutex *mutex, weft_
 	struct wf_worker *w = wf_enter();
 	struct wf_waiter waiter;
 	int result = wf_cancelled(w);
-	wf_pay(w);
+	wf_pay_here(w);
 	if (result < 0) {
 		wf_leave(w);
 		return result;

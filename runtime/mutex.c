@@ -252,7 +252,7 @@ struct weft_co *wf_mutex_owner(uintptr_t mutex)
 
 bool weft_mutex_trylock(struct weft_mutex *mutex)
 {
-	wf_pay(wf_worker_self());
+	wf_pay_here(wf_worker_self());
 	return wf_mutex_trylock(inner(mutex));
 }
 

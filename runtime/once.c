@@ -28,6 +28,7 @@ static int wait_turn(struct wf_once *o, enum wf_park_flags flags)
 	struct wf_worker *w = wf_enter();
 	uintptr_t self = w ? w->co->id : 0;
 	struct wf_waiter waiter;
+	wf_charge(&w, WF_COST_CALL);
 	int result = flags & WF_CANCELLABLE ? wf_cancelled(w) : 0;
 	if (result == 0) {
 		wf_lock(&o->lock);

@@ -58,8 +58,10 @@ static void prefetch(const struct wf_runq *q)
 struct weft_co *wf_pick_next(struct wf_worker *w)
 {
 	struct wf_proc *p = w->proc;
-	if (wf_unlikely(w->pinned != NULL))
+	if (wf_unlikely(w->pinned != NULL)) {
+		w->budget = WF_BUDGET; /* of the one that it may run */
 		return NULL;
+	}
 	if (wf_unlikely(--p->countdown < 0 || wf_stress(32)))
 		wf_look_around(w);
 	struct weft_co *co = p->next;

@@ -122,7 +122,7 @@ int weft_sem_trywait(struct weft_sem *sem, unsigned n)
 {
 	struct wf_sem *s = inner(sem);
 	struct wf_worker *w = wf_worker_self();
-	wf_pay(w);
+	wf_pay_here(w);
 	if (wf_cancelled(w) != 0)
 		return -ECANCELED;
 	if (wf_likely(take(s, n)))
@@ -167,7 +167,7 @@ static WF_NOINLINE void post_slow(struct wf_sem *s, uintptr_t n)
 void weft_sem_post(struct weft_sem *sem, unsigned n)
 {
 	struct wf_sem *s = inner(sem);
-	wf_pay(wf_worker_self());
+	wf_pay_here(wf_worker_self());
 	if (wf_unlikely(!post_alone(s, n)))
 		post_slow(s, n);
 }

@@ -18,14 +18,20 @@
 #define WF_FITS(inner, outer, bytes)                                                               \
 	_Static_assert(sizeof(inner) <= sizeof(outer) && sizeof(outer) == (bytes), "sizes are part of the contract")
 
-/* For a fast path: takes the call off the budget. False now and then, and when the monitor has asked for something: a call that
- * may switch is to come in through the gate then, where it is seen that the budget is spent, or that others wait. The budget is
- * the thread's own, with or without a processor. */
+/* For a fast path: takes the call off the budget. False when that is spent, and when the monitor has asked for something: a call
+ * that may switch comes in through the gate then, and charges (wf_charge), so that it lets others go first. The budget is the
+ * thread's own, with or without a processor. */
 static inline bool wf_pay(struct wf_worker *w)
 {
-	enum { GATE_EVERY = 64 };
 	/* relaxed: the gate looks again */
-	return !w || (--w->budget % GATE_EVERY != 0 && wf_load(&w->request) == WF_REQUEST_NONE);
+	return !w || ((w->budget -= WF_COST_CALL) >= 0 && wf_load(&w->request) == WF_REQUEST_NONE);
+}
+
+/* The same for one that never switches: the next one that may sees to it. */
+static inline void wf_pay_here(struct wf_worker *w)
+{
+	if (wf_likely(w != NULL))
+		w->budget -= WF_COST_CALL;
 }
 
 /* Waits at the end of a queue whose lock is held; afterwards it is not, and the waiter is in no queue. Results as wf_park. */
@@ -78,11 +84,10 @@ static inline void wf_mutex_disown(struct wf_mutex *m)
 	wf_store(&m->owner, 0); /* relaxed: for reports */
 }
 
+/* Free and nobody queued: what is free else is the slow path's. */
 static inline bool wf_mutex_take(struct wf_mutex *m)
 {
-	unsigned s = wf_u32_load(&m->state); /* relaxed: confirmed by the CAS */
-	/* acquire: pairs with the releases in mutex.c */
-	return !(s & WF_MUTEX_LOCKED) && wf_u32_cas_acquire(&m->state, s, s | WF_MUTEX_LOCKED);
+	return wf_u32_cas_acquire(&m->state, 0, WF_MUTEX_LOCKED); /* pairs with the releases in mutex.c */
 }
 
 int wf_mutex_lock_slow(struct wf_worker **w, struct wf_mutex *m, int64_t deadline, enum wf_park_flags flags, int result);

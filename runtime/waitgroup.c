@@ -66,7 +66,7 @@ static WF_NOINLINE void add_slow(struct wf_waitgroup *g, intptr_t n)
 void weft_waitgroup_add(struct weft_waitgroup *waitgroup, int n)
 {
 	struct wf_waitgroup *g = inner(waitgroup);
-	wf_pay(wf_worker_self());
+	wf_pay_here(wf_worker_self());
 	if (wf_unlikely(!add(g, n, true)))
 		add_slow(g, n);
 }

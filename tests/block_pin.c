@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core_util.h"
+#include "sched.h"
 
 static atomic_bool stop;
 static atomic_int count;
@@ -180,6 +181,21 @@ static int compute_pinned(void *arg)
 	end_use();
 	weft_unpin();
 	return (void)arg, 0;
+}
+
+static struct weft_mutex mutex;
+
+/* One that is alone on its thread is not sent through the scheduler at every call once it has spent its budget. */
+CO_TEST(has_a_budget_of_its_own)
+{
+	weft_pin();
+	uint64_t before = stats_now().budget_yields;
+	for (int i = 0; i < 4 * WF_BUDGET; i++) {
+		weft_mutex_lock(&mutex);
+		weft_mutex_unlock(&mutex);
+	}
+	CHECK_LE(stats_now().budget_yields, before + 8);
+	weft_unpin();
 }
 
 CO_TEST(computes_pinned)

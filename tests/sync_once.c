@@ -13,6 +13,21 @@ TEST(is_a_small_value)
 	CHECK_MEM(&zero, &init, sizeof zero);
 }
 
+static void do_nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* A loop of calls that find it done lets others go first now and then, as any other. */
+CO_TEST(calls_of_what_is_done_are_paid_for)
+{
+	struct weft_once once = WEFT_ONCE_INIT;
+	uint64_t before = stats_now().budget_yields;
+	for (int i = 0; i < 4 * WF_BUDGET; i++)
+		weft_once(&once, do_nothing, NULL);
+	CHECK_GE(stats_now().budget_yields, before + 2);
+}
+
 /* ---- one call ------------------------------------------------------------------------------------------------------------ */
 
 static struct {
