@@ -1,13 +1,35 @@
-/* mutex_contended [TASKS [ROUNDS]]: tasks that lock one mutex, add one, and unlock it; ns per pair. */
+/* mutex_contended [TASKS [ROUNDS [NS]]]: tasks that lock one mutex, add one, and unlock it, each time after NS of their own work;
+ * ns per pair, the work included. */
 #include "bench.h"
 
-static long tasks, rounds, sum;
+static long tasks, rounds, sum, steps;
 static struct weft_mutex mutex;
+
+static void work(long n)
+{
+	for (long i = 0; i < n; i++)
+		__asm__ volatile("");
+}
+
+/* How many steps of work take so long. */
+static long steps_of(long ns)
+{
+	enum { MANY = 1000000 };
+	weft_time least = WEFT_MS(1000);
+	for (int i = 0; i < 5; i++) {
+		weft_time start = weft_now();
+		work(MANY);
+		weft_time took = weft_now() - start;
+		least = took < least ? took : least;
+	}
+	return ns * MANY / (long)least;
+}
 
 static int task(void *arg)
 {
 	(void)arg;
 	for (long i = 0; i < rounds; i++) {
+		work(steps);
 		weft_mutex_lock(&mutex);
 		sum++;
 		weft_mutex_unlock(&mutex);
@@ -34,5 +56,7 @@ int main(int argc, char **argv)
 	(void)argc;
 	tasks = bench_arg(argv, 1, 8);
 	rounds = bench_arg(argv, 2, 2000000);
+	long ns = bench_arg(argv, 3, 0);
+	steps = ns > 0 ? steps_of(ns) : 0;
 	return weft_run(NULL, body, NULL);
 }
