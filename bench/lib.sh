@@ -38,19 +38,25 @@ load_cpu=$(($(nproc) - 1))
 
 # ---- the machine -----------------------------------------------------------------------------------------------------------
 
-# spent FILE: seconds of CPU since the machine started, "BUSY STOLEN ALL", and in the next line this script's, of children that have
-# ended: "OWN". (In no subshell: that has no children yet.)
-spent() {
-	times >"$work/times"
-	{ sed -n 1p /proc/stat; sed -n 2p "$work/times"; } | awk -v hz="$(getconf CLK_TCK)" '
+# in_seconds HZ: of the first line of /proc/stat and the second of `times`: "BUSY STOLEN ALL" and "OWN". Not by print, which knows
+# only six digits: of a machine that has been up for a week tens of seconds.
+in_seconds() {
+	awk -v hz="$1" '
 		function seconds(t) { return t * 60 + substr(t, index(t, "m") + 1) } # "1m2.3s"
 		$1 == "cpu" {
 			for (i = 2; i <= 9; i++) # user, nice, system, idle, iowait, irq, softirq, steal
 				all += $i
-			print (all - $5 - $6 - $9) / hz, $9 / hz, all / hz
+			printf "%.2f %.2f %.2f\n", (all - $5 - $6 - $9) / hz, $9 / hz, all / hz
 			next
 		}
-		{ print seconds($1) + seconds($2) }' >"$1"
+		{ printf "%.2f\n", seconds($1) + seconds($2) }'
+}
+
+# spent FILE: seconds of CPU since the machine started, and in the next line this script's, of children that have ended. (In no
+# subshell: that has no children yet.)
+spent() {
+	times >"$work/times"
+	{ sed -n 1p /proc/stat; sed -n 2p "$work/times"; } | in_seconds "$(getconf CLK_TCK)" >"$1"
 }
 
 # disturbed FILE WHAT: what others have taken from the machine since `spent FILE`: the host, and who else runs here.
