@@ -75,7 +75,7 @@ disturbed() {
 
 # ---- micro -----------------------------------------------------------------------------------------------------------------
 
-# run_micro WHO PROCS PROGRAM SIZES: sizes by commas, "-" for the defaults. A peer that does not know the program says so by exit.
+# run_micro WHO PROCS PROGRAM SIZES: sizes by commas, "-" for the defaults. A peer that does not know the program ends with 2.
 run_micro() {
 	words=$(echo "$4" | sed 's/^-$//; s/,/ /g')
 	case $1 in
@@ -86,8 +86,13 @@ run_micro() {
 	[ "$1" != threads ] || on="taskset -c 0-$(($2 - 1))"
 	# shellcheck disable=SC2086 -- words
 	{
-		WEFT_MAXPROCS=$2 GOMAXPROCS=$2 PROCS=$2 timeout 120 $on "$3" $4 $words 2>/dev/null ||
-			[ $? -ne 124 ] || drop "$1 with $2: $3 $4 $words: takes two minutes"
+		status=0
+		WEFT_MAXPROCS=$2 GOMAXPROCS=$2 PROCS=$2 timeout 120 $on "$3" $4 $words 2>/dev/null || status=$?
+		case $status in
+		0 | 2) ;;
+		124) drop "$1 with $2: $3 $4 $words: takes two minutes" ;;
+		*) drop "$1 with $2: $3 $4 $words: ends with $status" ;;
+		esac
 	} | as "$1"
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What bench/*.awk make of figures: ratios are taken within a round, also if somebody is missing from one; what was late is left
-# out; an aim between the quartiles is neither held nor missed. And the machine's time is exact, however long it has been up.
+# out; an aim between the quartiles is neither held nor missed. And the machine's time is exact, however long it has been up;
+# who fails is named, but for a peer that does not know a program.
 #
 # Usage: bench_rounds.sh ROOT
 set -eu
@@ -85,5 +86,19 @@ printf 'cpu 1000000013 2 300000000 4000000000 5 0 700 1000000009 0 0\n1m30.25s 0
 same "the machine's time" <<'END'
 13000007.15 10000000.09 63000007.29
 90.75
+END
+
+printf '#!/bin/sh\necho "$1 5 ns"\nexit "$2"\n' >"$work/go_micro"
+chmod +x "$work/go_micro"
+round=4
+for status in 0 2 3; do
+	run_micro go 1 a "$status"
+done
+cat "$out" "$dropped" | sed "s,$work/,," >"$work/got"
+same "what was dropped" <<'END'
+4 go a 5 ns
+4 go a 5 ns
+4 go a 5 ns
+dropped: go with 1: go_micro a 3: ends with 3, round 4
 END
 echo "ratios are by round"
