@@ -138,10 +138,11 @@ static void handle_event(const struct wf_event *event, struct wf_list *woken)
 	wf_unlock(&d->lock);
 }
 
-static void fetch(const volatile void *from, size_t bytes)
+/* Of whatever is there, or nothing. */
+static void fetch(uintptr_t from, size_t bytes)
 {
 	for (size_t at = 0; at < bytes; at += WF_CACHE_LINE)
-		wf_cpu_prefetch((const char *)(uintptr_t)from + at);
+		wf_cpu_prefetch((const void *)(from + at));
 }
 
 /* With thousands of connections nothing about the next event is in a cache. What all of them will touch is fetched together, in
@@ -151,17 +152,17 @@ static void fetch_all(const struct wf_event *events, int n)
 	enum { FRAMES = 512 }; /* of a read that is parked, up to its caller's buffer */
 	struct weft_co *co[WF_EVENTS_MAX] = { 0 };
 	for (int i = 0; i < n; i++)
-		fetch(wf_desc_find(events[i].fd), offsetof(struct wf_desc, timers));
+		fetch((uintptr_t)wf_desc_find(events[i].fd), offsetof(struct wf_desc, timers));
 	for (int i = 0; i < n; i++) {
 		const struct wf_desc *d = wf_desc_find(events[i].fd);
 		if (!d || !(co[i] = wf_load_ptr(&d->visitor))) /* relaxed: a hint, to memory that stays */
 			continue;
-		fetch(&co[i]->sp, sizeof co[i]->sp);
-		fetch(&co[i]->wait.claim, sizeof co[i]->wait.claim);
+		fetch((uintptr_t)&co[i]->sp, sizeof co[i]->sp);
+		fetch((uintptr_t)&co[i]->wait.claim, sizeof co[i]->wait.claim);
 	}
 	for (int i = 0; i < n; i++)
 		if (co[i])
-			fetch(wf_load_ptr(&co[i]->sp), FRAMES); /* relaxed: a hint */
+			fetch(wf_load(&co[i]->sp), FRAMES); /* relaxed: a hint; no address while it runs, or has not begun */
 }
 
 int wf_desc_events(struct wf_worker *w, const struct wf_event *events, int n)

@@ -62,7 +62,7 @@ struct wf_name {
 };
 
 /* Lives in a table by number, is never given back while the runtime runs, and starts as zeroes. All of it is guarded by the lock,
- * but for the timers' insides. */
+ * but for visitor and the timers' insides. */
 struct wf_desc {
 	struct wf_lock lock;
 	unsigned seq;        /* which of the files that had this number */
@@ -171,7 +171,7 @@ struct wf_event {
 	bool ending;   /* it was one of those after which short reads mean nothing */
 };
 
-/* What one look has brought. Wakes (with w) whoever waits for it, in that order; returns how many. */
+/* What one look has brought, n <= WF_EVENTS_MAX. Wakes (with w) whoever waits for it, in that order; returns how many. */
 int wf_desc_events(struct wf_worker *w, const struct wf_event *events, int n);
 
 #endif
