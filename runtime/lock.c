@@ -13,8 +13,8 @@ wf_u32 wf_lock_sleepers = 1;
 void wf_lock_init(void)
 {
 	static bool light;
-	if (!light && wf_os_has_membarrier)
-		wf_u32_add_full(&wf_lock_sleepers, -1);
+	if (light != wf_os_has_membarrier) /* it was refused before, or is now: a program can give up system calls */
+		wf_u32_add_full(&wf_lock_sleepers, light ? 1 : -1);
 	light = wf_os_has_membarrier;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core_util.h"
+#include "lock.h"
 
 static atomic_int count;
 static atomic_bool stop;
@@ -240,6 +241,16 @@ TEST(without_a_runtime)
 	CHECK_GE(weft_now() - start, WEFT_MS(1));
 	weft_dump(STDERR_FILENO);
 	CHECK_EQ(stats_now().spawned, 0);
+}
+
+/* Each start asks again whether light fences may be light: the locks follow, however often the answer changes. */
+TEST(locks_follow_the_fences)
+{
+	for (int i = 0; i < 5; i++) {
+		wf_os_has_membarrier = i % 2;
+		wf_lock_init();
+		CHECK_EQ(wf_u32_load(&wf_lock_sleepers), i % 2 ? 0 : 1);
+	}
 }
 
 TEST_ABORTS(exit_outside_a_coroutine, "weft_exit outside a coroutine") { weft_exit(0); }
