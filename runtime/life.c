@@ -273,14 +273,20 @@ static void check_scopes_closed(const struct weft_co *co)
 		wf_fatal("coroutine %llu \"%s\" returned with an open scope", (unsigned long long)co->id, wf_co_name_of(co));
 }
 
+static void run_last_calls(struct weft_co *co)
+{
+	do {
+		run_defers(co);
+		wf_locals_run(co);
+	} while (co->defers); /* by a destructor */
+	check_scopes_closed(co); /* these may open some too */
+}
+
 WF_HOT _Noreturn void wf_co_finish(struct weft_co *co, int result)
 {
 	check_scopes_closed(co);
-	while (wf_unlikely(co->defers || co->locals)) { /* a destructor may defer more */
-		run_defers(co);
-		wf_locals_run(co);
-		check_scopes_closed(co); /* these may open some too */
-	}
+	if (wf_unlikely(co->defers || co->locals))
+		run_last_calls(co);
 	struct wf_worker *w = wf_enter();
 	struct wf_stack *stack = co->stack;
 	if (wf_unlikely(co->special & WF_CO_PINNED))

@@ -554,6 +554,28 @@ CO_TEST_ABORTS(deferred_leaves_a_scope_open, "returned with an open scope")
 	join_co(spawn_co(NULL, defer_open, &scope));
 }
 
+static void close_late(void *scope)
+{
+	CHECK_OK(weft_scope_close(scope));
+	free(scope);
+}
+
+/* A destructor, whose scope the function that it defers closes. */
+static void open_until_deferred(void *value)
+{
+	struct weft_scope *scope = malloc(sizeof *scope);
+	CHECK_RESULT(weft_scope_open(scope, NULL), 0);
+	CHECK_RESULT(weft_defer(close_late, scope), 0);
+	(void)value;
+}
+
+CO_TEST(destructor_leaves_its_scope_to_a_deferred_function)
+{
+	int key;
+	CHECK_RESULT(weft_key_create(&key, open_until_deferred), 0);
+	CHECK_RESULT(weft_set(key, &key), 0);
+}
+
 /* ---- leaving by weft_exit ---------------------------------------------------------------------------------------------- */
 
 struct leaving {
