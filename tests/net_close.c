@@ -233,6 +233,7 @@ CO_TEST(events_that_need_nothing)
 	int fds[2];
 	tcp_pair(fds);
 	struct wf_desc *d = wf_desc_find(fds[0]);
+	CHECK(d != NULL);
 	wf_store(&d->visitor, (uintptr_t)&fresh);
 	struct wf_event events[] = { { INT_MAX, 0, WEFT_READ, false }, { fds[0], d->seq, WEFT_READ, false } };
 	CHECK_EQ(wf_desc_events(NULL, events, 2), 0);
