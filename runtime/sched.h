@@ -56,6 +56,13 @@ struct wf_worker *wf_enter_here_slow(struct wf_worker *w);
 void wf_budget_spent(struct wf_worker **w);
 void wf_private_waits(struct wf_worker *w);
 
+/* For calls that never switch: down to less than nothing, which the next call that may switch sees to, and no further. */
+static inline void wf_spend_here(struct wf_worker *w)
+{
+	if (wf_likely(w->budget >= 0))
+		w->budget -= WF_COST_CALL;
+}
+
 static inline struct wf_worker *wf_enter(void)
 {
 	struct wf_worker *w = wf_worker_self();
@@ -81,7 +88,7 @@ static inline struct wf_worker *wf_enter_here(void)
 	wf_fence_light();
 	if (wf_unlikely(wf_load_acquire(&w->request) != 0)) /* pairs with the release of the monitor: it has looked */
 		return wf_enter_here_slow(w);
-	w->budget -= WF_COST_CALL;
+	wf_spend_here(w);
 	return w;
 }
 

@@ -31,7 +31,7 @@ static inline bool wf_pay(struct wf_worker *w)
 static inline void wf_pay_here(struct wf_worker *w)
 {
 	if (wf_likely(w != NULL))
-		w->budget -= WF_COST_CALL;
+		wf_spend_here(w);
 }
 
 /* Waits at the end of a queue whose lock is held; afterwards it is not, and the waiter is in no queue. Results as wf_park. */

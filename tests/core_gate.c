@@ -98,6 +98,21 @@ TEST(a_call_that_never_switches_takes_no_lock_without_a_processor)
 	CHECK_RESULT(weft_run(NULL, call_without_processor, NULL), 0);
 }
 
+/* A loop of nothing but calls that never switch goes on for ever: what it owes does not. */
+CO_TEST(a_budget_is_not_overdrawn)
+{
+	struct weft_sem sem = { 0 };
+	struct weft_mutex mutex = { 0 };
+	struct wf_worker *w = wf_enter();
+	int owes = w->budget = -5;
+	wf_leave(w);
+	weft_sem_post(&sem, 1);
+	CHECK(weft_mutex_trylock(&mutex));
+	weft_mutex_unlock(&mutex);
+	w = wf_worker_self();
+	CHECK_EQ(w->budget, owes);
+}
+
 TEST(never_two_owners)
 {
 	wf_monitor_pace.sample_ns = 0;
