@@ -387,7 +387,7 @@ INLINE int list_cases(struct select *s, int n)
 {
 	struct entry *entries = s->entries;
 	int count = 0, watches = 0, ready = 0;
-	for (struct weft_case *c = s->cases, *end = c + n; c < end; c++) {
+	for (struct weft_case *c = s->cases, *end = c ? c + n : c; c != end; c++) { /* where there are none, c can be NULL */
 		int fault = fault_of(c, s->w);
 		if (wf_unlikely(fault < 0))
 			return fault;
