@@ -7,7 +7,7 @@
  *         head + 1 (CAS)
  *
  * Until somebody may steal, the owner pops without the CAS: `shared` is set by the owner itself, once, so that every plain pop
- * comes before it (release) and every theft after it (acquire). On one processor it stays unset. */
+ * comes before it (release) and every theft after it (acquire); tests/models/runq_share.pml. On one processor it stays unset. */
 #ifndef WF_RUNQ_H
 #define WF_RUNQ_H
 
