@@ -59,7 +59,7 @@ struct wf_proc {
 	int64_t looked_at;     /* when it last did; ns */
 	int64_t backlog_since; /* the ring has not been empty since; 0: it was */
 	unsigned seen_tail;    /* of the ring, at the last look around */
-	unsigned polled_tail;  /* of the ring, after the last look at the poller */
+	unsigned polled_tail;  /* of the ring, when the poller last brought something */
 	int64_t apart_until;   /* its coroutines have met those of others at locks too often; ns */
 	unsigned credits;      /* stacks of the default class promised to this processor */
 	unsigned free_co_count;

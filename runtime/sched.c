@@ -213,8 +213,8 @@ static void take_share(struct wf_worker *w)
 		wf_ring_push(w, co);
 }
 
-/* Whether all that the last look at the poller has left in the ring has had its turn. What became ready since comes behind it in
- * any case: let it wait in the kernel, where it is not forgotten by the caches. */
+/* Whether those that the poller brought last have had their turn. What becomes ready meanwhile comes behind them in any case: let
+ * it wait in the kernel, where it is not forgotten by the caches. */
 static bool went_through(const struct wf_proc *p)
 {
 	unsigned left = p->polled_tail - wf_u32_load(&p->runq.head); /* relaxed: thieves may just be taking some */
@@ -226,8 +226,8 @@ void wf_poll(struct wf_worker *w, int64_t now)
 	struct wf_proc *p = w->proc;
 	wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
 	wf_count(&p->stats.polls);
-	wf_netpoll_wait(w, 0);
-	p->polled_tail = wf_u32_load(&p->runq.tail);
+	if (wf_netpoll_wait(w, 0) > 0) /* else the next look asks again, whoever is in the ring */
+		p->polled_tail = wf_u32_load(&p->runq.tail);
 }
 
 void wf_look_around(struct wf_worker *w)

@@ -4,8 +4,10 @@
  * processor that stays with its thread: each case runs once like that (..._by_count), and as the environment says. */
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "core_util.h"
+#include "runq.h"
 
 static atomic_bool stop;
 static atomic_long theirs; /* rounds of those who are in the way */
@@ -290,6 +292,58 @@ CO_TEST(a_pair_and_hogs)
 	start_hogs();
 	watch(20, 0);
 	end_pair();
+}
+
+/* ---- many that only yield -------------------------------------------------------------------------------------------- */
+
+enum { YIELDERS = 50, READS = 50, WARM = 2000 };
+
+static int woken_fd;
+static long written_at; /* in their rounds; 0: not now */
+
+/* Each round is long enough for the scheduler to look around after a few, once it knows that. */
+static int yield_and_write(void *arg)
+{
+	while (go_on()) {
+		for (weft_time end = weft_now() + WEFT_US(20); weft_now() < end;)
+			;
+		long round = atomic_load(&theirs);
+		if (written_at == 0 && round > WARM && round % (YIELDERS + 7) == 0) { /* anywhere in a turn of all */
+			written_at = round;
+			CHECK_EQ(write(woken_fd, "x", 1), 1);
+		}
+		weft_yield();
+	}
+	(void)arg;
+	return 0;
+}
+
+static int read_in_one_turn(void *arg)
+{
+	int fds[2];
+	char byte;
+	make_pair(fds);
+	woken_fd = fds[1];
+	for (int i = 0; i < YIELDERS; i++)
+		go(yield_and_write, NULL);
+	for (int i = 0; i < READS; i++) {
+		CHECK_EQ(weft_read(fds[0], &byte, 1), 1);
+		CHECK_LT(atomic_load(&theirs) - written_at, YIELDERS + YIELDERS / 2);
+		written_at = 0;
+	}
+	atomic_store(&stop, true);
+	(void)arg;
+	return 0;
+}
+
+/* What becomes ready waits for a turn of all, and not for the rest of the former one as well. */
+TEST(ready_waits_for_one_turn)
+{
+	struct weft_config config = config_with(1);
+	config.handoff = false;
+	if ((int)WF_RUNQ_SIZE < (int)YIELDERS)
+		SKIP("they take turns only where they are in a ring together");
+	CHECK_RESULT(weft_run(&config, read_in_one_turn, NULL), 0);
 }
 
 /* ---- one connection is flooded --------------------------------------------------------------------------------------- */
