@@ -23,8 +23,6 @@ struct wf_lock {
 	wf_u32 word; /* 1 while held */
 };
 
-enum { WF_LOCK_SLEEPERS_BITS = 6 };
-
 /* Threads that are about to sleep, or asleep, on any lock; and one more as long as light fences may have to be full ones, which are
  * made where this is not 0. */
 extern WF_HIDDEN wf_u32 wf_lock_sleepers;
@@ -67,7 +65,7 @@ static inline void wf_unlock(struct wf_lock *lock)
 {
 	wf_lock_note(-1);
 	wf_u32_store_release(&lock->word, 0); /* pairs with the acquire in wf_lock */
-	wf_compiler_barrier();                                    /* pairs with the heavy fence of wf_lock_slow */
+	wf_compiler_barrier();                /* pairs with the heavy fence of wf_lock_slow */
 	if (wf_unlikely(wf_u32_load(&wf_lock_sleepers) != 0)) /* relaxed: ordered by the fences */
 		wf_unlock_slow(lock);
 }
