@@ -353,8 +353,9 @@ void wf_global_push(struct weft_co *co)
 
 struct weft_co *wf_global_take(struct wf_worker *w)
 {
-	struct weft_co *batch[WF_RUNQ_SIZE];
+	struct weft_co *batch[WF_RUNQ_SIZE / 2]; /* not more: it can be on the stack of a coroutine that parks */
 	unsigned room = WF_RUNQ_SIZE - wf_runq_length(&w->proc->runq);
+	room = room < wf_countof(batch) ? room : wf_countof(batch);
 	unsigned n = wf_globq_take_any(&wf_rt.global, batch, wf_u32_load(&wf_rt.proc_count), room);
 	for (unsigned i = 1; i < n; i++) {
 		wf_cpu_prefetch(batch[i]); /* they have waited for long */
