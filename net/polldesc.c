@@ -155,7 +155,8 @@ static void fetch_all(const struct wf_event *events, int n)
 		fetch((uintptr_t)wf_desc_find(events[i].fd), offsetof(struct wf_desc, timers));
 	for (int i = 0; i < n; i++) {
 		const struct wf_desc *d = wf_desc_find(events[i].fd);
-		if (!d || !(co[i] = wf_load_ptr(&d->visitor))) /* relaxed: a hint, to memory that stays */
+		/* Memory that stays; acquire, with the release in turn.c: it was zeroed before. */
+		if (!d || !(co[i] = wf_load_ptr_acquire(&d->visitor)))
 			continue;
 		fetch((uintptr_t)&co[i]->sp, sizeof co[i]->sp);
 		fetch((uintptr_t)&co[i]->wait.claim, sizeof co[i]->wait.claim);

@@ -85,7 +85,7 @@ static inline void queue_up_locked(struct wf_turn *turn, struct place *place, un
 	struct wf_desc *d = turn->desc;
 	place->wait = wf_wait_begin(turn->w, role == WF_QUEUED ? WF_WHY_FD_TURN : turn->why, d);
 	place->dirs = dirs;
-	wf_store(&d->visitor, wf_likely(turn->w != NULL) ? (uintptr_t)turn->w->co : 0); /* relaxed: a hint */
+	wf_store_release(&d->visitor, wf_likely(turn->w != NULL) ? (uintptr_t)turn->w->co : 0); /* pairs with fetch_all */
 	place->one = dirs != (WEFT_READ | WEFT_WRITE) && role != WF_PAUSING;
 	place->sooner = WF_TIME_NEVER;
 	for (unsigned left = dirs; left != 0; left &= left - 1) {
