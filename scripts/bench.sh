@@ -222,16 +222,23 @@ draw_ladder() {
 	python3 "$root/bench/plot.py" --x "connections (ring: the knee)" --log-x "$@" "$results/$name.svg" <"$work/points"
 }
 
+# plot WHAT...: of what this run has measured.
 plot() {
 	command -v python3 >/dev/null || { echo "skipped: plots: no python3"; return 0; }
-	if [ -s "$results/ladder.txt" ]; then
-		draw_ladder rps ladder-throughput --title "echo, one processor: throughput" --y "requests/s"
-		draw_ladder p50 ladder-p50 --title "echo, one processor: median latency" --y us --log-y
-		draw_ladder p99 ladder-p99 --title "echo, one processor: 99th percentile" --y us --log-y
-	fi
-	[ ! -s "$results/memory.txt" ] || points MiB "$results/memory.txt" |
-		python3 "$root/bench/plot.py" --title "memory of parked coroutines" --x coroutines --y "resident MiB" \
-			--log-x --log-y "$results/memory.svg"
+	for what; do
+		case $what in
+		ladder)
+			draw_ladder rps ladder-throughput --title "echo, one processor: throughput" --y "requests/s"
+			draw_ladder p50 ladder-p50 --title "echo, one processor: median latency" --y us --log-y
+			draw_ladder p99 ladder-p99 --title "echo, one processor: 99th percentile" --y us --log-y
+			;;
+		memory)
+			points MiB "$results/memory.txt" |
+				python3 "$root/bench/plot.py" --title "memory of parked coroutines" --x coroutines \
+					--y "resident MiB" --log-x --log-y "$results/memory.svg"
+			;;
+		esac
+	done
 }
 
 run() {
@@ -286,4 +293,4 @@ disturbed "$work/start" "the whole run"
 title "aims (bench/aims.txt)"
 by aims "$results/raw.txt" "$root/bench/aims.txt"
 title "plots and raw.txt are in $results"
-plot
+plot "$@"
