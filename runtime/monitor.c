@@ -149,9 +149,23 @@ static bool has_private(const struct wf_proc *p)
 	return p->next || p->fresh_count > 0 || (wf_runq_length(&p->runq) > 0 && !wf_u32_load(&p->runq.shared));
 }
 
-/* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. A
- * thread that sleeps in the kernel (asleep) gives it up in any case after a slice (spent); then it becomes idle. True: it was
- * taken, and needs a worker. */
+/* Gives a worker that is outside an idle processor for the one it has, so that it goes on with one. False: none is idle. */
+static bool swap_locked(struct wf_worker *w)
+{
+	struct wf_proc *p = w->proc, *other = wf_take_idle_locked(NULL);
+	if (!other)
+		return false;
+	p->worker = NULL;
+	other->worker = w;
+	wf_begin_with(w, other);
+	wf_store_release(&w->request, WF_REQUEST_NONE); /* pairs with the acquire in wf_enter: it has another one */
+	wf_count(&wf_rt.handoffs);
+	return true;
+}
+
+/* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. Who
+ * computes has an idle one instead, if there is one. A thread that sleeps in the kernel (asleep) gives it up in any case after a
+ * slice (spent); then it becomes idle. True: it was taken, and needs a worker. */
 static bool take_locked(struct wf_proc *p, bool wanted, bool asleep, bool spent)
 {
 	struct wf_worker *w = p->worker;
@@ -159,6 +173,8 @@ static bool take_locked(struct wf_proc *p, bool wanted, bool asleep, bool spent)
 	wf_fence_heavy();
 	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
 	bool waits = outside && (wanted || has_private(p));
+	if (waits && !asleep && swap_locked(w))
+		return true;
 	if (waits || (outside && asleep && spent)) {
 		w->proc = NULL;
 		w->away = true;
@@ -205,8 +221,8 @@ static bool crowded_locked(int64_t now)
 	return wf_rt.computing >= most;
 }
 
-/* Whether it is time to take the processor, and whether its thread sleeps. With another one idle, what waits privately behind it
- * need not wait for the slice to end. */
+/* Whether it is time to take the processor, and whether its thread sleeps. With another one idle, to be had instead, what waits
+ * privately behind it need not wait for the slice to end, nor for fewer threads that compute without one. */
 static bool is_due_locked(const struct wf_proc *p, int64_t now, bool wanted, bool idle, bool *asleep)
 {
 	int64_t stuck = now - monitor.seen[p->index].since;
@@ -216,7 +232,7 @@ static bool is_due_locked(const struct wf_proc *p, int64_t now, bool wanted, boo
 	if (!spent && (stuck < BLOCKED_NS || alone))
 		return false;
 	*asleep = wf_os_thread_sleeps((int)wf_u32_load(&p->worker->os_id));
-	return *asleep || (spent && !alone && (stuck >= wf_monitor_pace.crowded_ns || !crowded_locked(now)));
+	return *asleep || (spent && !alone && (idle || stuck >= wf_monitor_pace.crowded_ns || !crowded_locked(now)));
 }
 
 /* Returns whether a worker should be woken for what waits behind a busy one. */

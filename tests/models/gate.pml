@@ -8,6 +8,7 @@
  *   OK_NO_MEMBARRIER   light and heavy are both the full fence
  *   BUG_NO_HEAVY       the monitor fences itself only
  *   BUG_NO_REQUEST     the worker does not look at the request
+ *   BUG_NONE_FIRST     the monitor that gives another processor instead withdraws its request before it has
  *   BUG_ASKED_IS_TAKEN a worker that finds itself asked takes its processor for gone
  *   BUG_LOOK_FIRST     the worker looks at the request before it says that it is inside
  *   BUG_NOT_INSIDE     a worker that sleeps counts as outside, until it has woken: a processor handed to it can be taken again
@@ -285,8 +286,28 @@ proctype monitor(byte me)
 				:: !outside
 				fi
 			}
+			other = NONE;
 			if
-			:: take -> proc[w] = NONE; store(me, REQUEST(w), TAKEN)
+			:: take -> atomic { /* while anybody is idle */
+				if
+				:: idle_procs != 0 ->
+					first_of(idle_procs, other);
+					idle_procs = idle_procs & ~(1 << other);
+					worker_of[other] = w
+				:: true
+				fi
+			}
+			:: else
+			fi;
+			if
+			:: other != NONE ->
+#ifdef BUG_NONE_FIRST
+				store(me, REQUEST(w), 0);
+				fence(me);
+#endif
+				atomic { assert(owner[other] == NONE); owner[other] = w; proc[w] = other }
+				store(me, REQUEST(w), 0)
+			:: take && other == NONE -> proc[w] = NONE; store(me, REQUEST(w), TAKEN)
 			:: else -> store(me, REQUEST(w), (outside -> 0 : YIELD))
 			fi
 		:: else
@@ -312,7 +333,7 @@ proctype monitor(byte me)
 			fi
 		:: else
 		fi;
-		atomic { take = false; outside = false; w = 0; p = 0 }
+		atomic { take = false; outside = false; w = 0; p = 0; other = 0 }
 	:: else -> break
 	od
 }
