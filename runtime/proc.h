@@ -53,7 +53,6 @@ struct wf_proc {
 	struct weft_co *fresh; /* made since the last look around, linked by next, the newest first; thieves never see them */
 	unsigned fresh_count;
 	int next_left;         /* how many more times in a row it may go before the ring */
-	int private_age;       /* entries of the running coroutine that found next or fresh waiting while a processor was idle */
 	int countdown;         /* dispatches until the owner looks around: global queue, poller, timers */
 	int countdown_from;
 	int64_t looked_at;     /* when it last did; ns */
@@ -111,6 +110,7 @@ struct wf_worker {
 	struct weft_co *pinned; /* the only one that it may run; NULL: any */
 	unsigned lock_waits;  /* how often its thread had found a lock taken, at the last look around */
 	int budget;           /* what the running coroutine may still spend (sched.h, WF_COST_...) */
+	int share_below;      /* once the budget is, an idle processor may see next and fresh */
 	struct weft_co *collected; /* made runnable by the poller while the worker had no processor, the last first */
 	unsigned char how;    /* enum wf_ready_how: what wf_ready does */
 	unsigned char time_after; /* READY_TIMED: so many more, and then that one is measured */

@@ -3,6 +3,7 @@
 #include "sched.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "check.h"
 #include "netpoll.h"
@@ -16,7 +17,6 @@ enum {
 	LOOK_MAX = 1024,
 	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
 	APART_NS = 10000000,  /* how long a processor whose coroutines met others at locks keeps them to itself */
-	PRIVATE_AGE_MAX = 4,  /* entries that may find private work waiting while a processor is idle */
 	TIME_SPREAD = 16,     /* which of the next that are made runnable is measured: one of so many */
 	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
 	PREFETCH_STACK = 3, /* ... and, once that is here, the top of the stack */
@@ -73,6 +73,7 @@ struct weft_co *wf_pick_next(struct wf_worker *w)
 	}
 	p->next_left = NEXT_MAX;
 	w->budget = WF_BUDGET;
+	w->share_below = WF_BUDGET - WF_PRIVATE_CALLS;
 	if ((co = p->fresh)) {
 		p->fresh = co->next;
 		p->fresh_count--;
@@ -286,7 +287,7 @@ static inline void run_next(struct wf_worker *w, struct weft_co *co)
 	struct wf_proc *p = w->proc;
 	struct weft_co *former = p->next;
 	p->next = co;
-	p->private_age = 0;
+	w->share_below = w->budget - WF_PRIVATE_CALLS;
 	if (former)
 		wf_ring_push(w, former);
 }
@@ -333,17 +334,17 @@ void wf_ready_new(struct wf_worker *w, struct weft_co *co)
 	co->next = p->fresh;
 	p->fresh = co;
 	p->fresh_count++;
-	p->private_age = 0;
+	w->share_below = w->budget - WF_PRIVATE_CALLS;
 }
 
-WF_COLD void wf_private_waits(struct wf_worker *w)
+WF_COLD void wf_share_private(struct wf_worker *w)
 {
-	struct wf_proc *p = w->proc;
-	if (++p->private_age < PRIVATE_AGE_MAX)
+	bool idle = wf_u32_load(&wf_rt.idle_count) != 0; /* relaxed: a policy */
+	w->share_below = idle ? INT_MIN /* until there is something new */ : w->budget - WF_PRIVATE_AGAIN;
+	if (!idle || (!w->proc->next && w->proc->fresh_count == 0))
 		return;
-	p->private_age = 0;
 	make_public(w);
-	offer(p);
+	offer(w->proc);
 }
 
 void wf_global_push(struct weft_co *co)

@@ -54,7 +54,10 @@ void wf_leave_guest(void);
 struct wf_worker *wf_enter_slow(struct wf_worker *w);
 struct wf_worker *wf_enter_here_slow(struct wf_worker *w);
 void wf_budget_spent(struct wf_worker **w);
-void wf_private_waits(struct wf_worker *w);
+void wf_share_private(struct wf_worker *w);
+
+/* What is private stays so for so many more calls, and, with no processor idle then, for so many more again. */
+enum { WF_PRIVATE_CALLS = 4, WF_PRIVATE_AGAIN = 64 };
 
 /* For calls that never switch: down to less than nothing, which the next call that may switch sees to, and no further. */
 static inline void wf_spend_here(struct wf_worker *w)
@@ -72,8 +75,8 @@ static inline struct wf_worker *wf_enter(void)
 	wf_fence_light();
 	if (wf_unlikely(wf_load_acquire(&w->request) != 0)) /* pairs with the release of the monitor: it has looked */
 		return wf_enter_slow(w);
-	if (wf_unlikely(wf_u32_load(&wf_rt.idle_count) != 0) && (w->proc->next || w->proc->fresh_count > 0)) /* relaxed: a policy */
-		wf_private_waits(w);
+	if (wf_unlikely(w->budget < w->share_below))
+		wf_share_private(w);
 	if (wf_stress(64))
 		wf_yield_inside(&w);
 	return w;
