@@ -3,7 +3,7 @@
 #include "bench.h"
 #include "ctx.h"
 
-enum { STACK = 16384, COLOUR = 64, COLOURS = 16 };
+enum { STACK = 5 * 4096, COLOUR = 64, COLOURS = 16 };
 
 static wf_word *saved; /* stack pointers; the last is main's */
 static long stacks, left;
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	char *memory = aligned_alloc(4096, (size_t)stacks * STACK);
 	saved = calloc((size_t)stacks + 1, sizeof *saved);
 	must(memory && saved ? 0 : -1);
-	for (long i = 0; i < stacks; i++) /* tops are coloured as those of coroutines are */
+	for (long i = 0; i < stacks; i++) /* tops lie as those of coroutines do */
 		wf_ctx_start(&saved[stacks], memory + (i + 1) * STACK - i % COLOURS * COLOUR, (void *)(intptr_t)i, first_turn);
 	left = count;
 	weft_time start = weft_now();

@@ -18,8 +18,8 @@ enum {
 	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
 	APART_NS = 10000000,  /* how long a processor whose coroutines met others at locks keeps them to itself */
 	TIME_SPREAD = 16,     /* which of the next that are made runnable is measured: one of so many */
-	PREFETCH_CO = 7,    /* places ahead in the ring: the control block, ... */
-	PREFETCH_STACK = 3, /* ... and, once that is here, the top of the stack */
+	PREFETCH_CO = 12,   /* places ahead in the ring: the control block, ... */
+	PREFETCH_STACK = 6, /* ... and, once that is here, the top of the stack */
 };
 
 WF_OPAQUE struct wf_worker *wf_worker_self_opaque(void)

@@ -50,9 +50,15 @@ static wf_word regions[REGIONS_MAX];
 static wf_u32 region_count;
 static struct wf_lock region_lock;
 
-static size_t slot_size_of(unsigned class_index)
+static size_t size_of(unsigned class_index)
 {
 	return (size_t)1 << (WF_STACK_FIRST_SHIFT + class_index);
+}
+
+/* With a page more, for an odd number of pages. */
+static size_t slot_size_of(unsigned class_index)
+{
+	return size_of(class_index) + wf_os_page_size();
 }
 
 int wf_stack_class(size_t usable)
@@ -60,7 +66,7 @@ int wf_stack_class(size_t usable)
 	if (usable > WF_STACK_USABLE_MAX)
 		return -EINVAL;
 	unsigned i = 0;
-	while (slot_size_of(i) - WF_STACK_GUARD < usable)
+	while (size_of(i) - WF_STACK_GUARD < usable)
 		i++;
 	return (int)i;
 }
@@ -145,7 +151,7 @@ static int grow_locked(struct class_pool *pool, unsigned class_index)
 	if ((!r || r->made == r->slots) && !(r = pool->newest = add_region(class_index)))
 		return -ENOMEM;
 	unsigned n = pool->batch ? pool->batch : BATCH_MIN;
-	if (slot_size_of(class_index) > (size_t)1 << 20)
+	if (size_of(class_index) > (size_t)1 << 20)
 		n = 1;
 	n = n < r->slots - r->made ? n : r->slots - r->made;
 	size_t most = wf_os_guards_max(), others = wf_load(&guards); /* relaxed: two classes at once may go a little too far */
@@ -253,7 +259,7 @@ void wf_stack_give(struct wf_stack *list, unsigned n)
 /* How many of n free ones can be made cold: not the few that stay, and none that somebody was promised. */
 static size_t spare_locked(const struct class_pool *pool, unsigned class_index, size_t n)
 {
-	size_t stay = ((size_t)1 << WARM_SHIFT) / slot_size_of(class_index), free = pool->made - pool->promised - pool->cached;
+	size_t stay = ((size_t)1 << WARM_SHIFT) / size_of(class_index), free = pool->made - pool->promised - pool->cached;
 	n = n > stay ? n - stay : 0;
 	return n < free ? n : free;
 }

@@ -50,12 +50,14 @@ TEST(classes)
 
 static void check_slot(struct wf_stack *s, unsigned class_index)
 {
-	size_t slot = (size_t)1 << (WF_STACK_FIRST_SHIFT + class_index);
+	size_t promised = ((size_t)1 << (WF_STACK_FIRST_SHIFT + class_index)) - WF_STACK_GUARD;
+	size_t slot = promised + WF_STACK_GUARD + wf_os_page_size();
 	size_t usable = (size_t)(s->top - s->low);
 	CHECK_EQ(s->class_index, class_index);
 	CHECK_EQ((uintptr_t)s->top % 16, 0);
 	CHECK_LE(usable, slot - WF_STACK_GUARD);
 	CHECK_GE(usable, slot - WF_STACK_GUARD - COLOURING);
+	CHECK_GE(usable, promised);
 	CHECK_PTR(wf_stack_find((uintptr_t)s->low), s);
 	CHECK_PTR(wf_stack_find((uintptr_t)s->top - 1), s);
 	CHECK_PTR(wf_stack_find((uintptr_t)s->low - 1), s);
