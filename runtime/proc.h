@@ -26,7 +26,7 @@ enum { WF_LONG_NS = 50000 };
  * would mostly wait for cache lines. */
 enum { WF_SHORT_NS = 1000 };
 
-/* So many new coroutines at most are kept from idle processors. */
+/* So many new coroutines at most are kept from idle processors that find nothing else. */
 enum { WF_FRESH_MAX = 64 };
 
 /* So many free control blocks at most are kept by a processor. */
@@ -74,7 +74,7 @@ struct wf_proc {
 	struct wf_timers timers WF_ALIGNED(WF_CACHE_LINE);
 	wf_u32 dispatch_ns; /* how long a dispatch takes here, on average */
 	wf_u32 apart;       /* short ones are to stay here, for a while */
-	wf_u32 aged_to;     /* what is in the ring before this place was there at two looks around, or is new */
+	wf_u32 aged_to;     /* what is in the ring before this place was there at two looks around */
 	struct wf_proc_stats stats;
 
 	/* Under rt.lock. */

@@ -116,13 +116,14 @@ static void pace(struct wf_proc *p, int64_t now)
 	p->looked_at = now;
 }
 
-/* Takes the fresh ones, the oldest first. */
+/* Takes the fresh ones, the newest first: who joins them from the first on, and went before them, then waits once for all, and not
+ * for each. */
 static struct weft_co *take_fresh(struct wf_proc *p)
 {
 	struct weft_co *newest = p->fresh;
 	p->fresh = NULL;
 	p->fresh_count = 0;
-	return wf_co_reversed(newest);
+	return newest;
 }
 
 /* Those that are linked by next, to the global queue. */
@@ -157,8 +158,6 @@ static void make_public(struct wf_worker *w)
 		next = co->next;
 		wf_ring_push(w, co);
 	}
-	p->seen_tail = wf_u32_load(&p->runq.tail);
-	wf_u32_store(&p->aged_to, p->seen_tail); /* relaxed: a hint. Nobody knows how much work they are */
 }
 
 WF_COLD void wf_proc_empty(struct wf_proc *p)
@@ -322,6 +321,12 @@ void wf_ready(struct wf_worker *w, struct weft_co *co)
 		ready_specially(w, co);
 }
 
+/* Whether a processor is idle that would find nothing here. */
+static bool keeps_from_idle(const struct wf_proc *p)
+{
+	return wf_u32_load(&wf_rt.idle_count) != 0 && wf_runq_length(&p->runq) == 0;
+}
+
 void wf_ready_new(struct wf_worker *w, struct weft_co *co)
 {
 	struct wf_proc *p = w ? w->proc : NULL;
@@ -329,7 +334,7 @@ void wf_ready_new(struct wf_worker *w, struct weft_co *co)
 		ready_elsewhere(w, co);
 		return;
 	}
-	if (wf_unlikely((p->fresh_count >= WF_FRESH_MAX && wf_u32_load(&wf_rt.idle_count) != 0) || wf_stress(4)))
+	if (wf_unlikely((p->fresh_count >= WF_FRESH_MAX && keeps_from_idle(p)) || wf_stress(4)))
 		make_public(w);
 	co->next = p->fresh;
 	p->fresh = co;
