@@ -65,6 +65,7 @@ unsigned wf_globq_take_any(struct wf_globq *q, struct weft_co **co, unsigned sha
 	for (unsigned i = 0; i < n; i++)
 		co[i] = get_locked(q);
 	wf_u32_add_full(&q->count, -(int)n);
+	wf_u32_store(&q->taken, wf_u32_load(&q->taken) + n); /* relaxed: a hint */
 	wf_unlock(&q->lock);
 	return n;
 }

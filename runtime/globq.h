@@ -21,6 +21,7 @@ struct wf_globq_chunk {
 struct wf_globq {
 	struct wf_lock lock;
 	wf_u32 count;                      /* written under the lock */
+	wf_u32 taken;                      /* how many, so far; the same */
 	unsigned first, last;              /* the next to be taken from head; the next free place in tail */
 	struct wf_globq_chunk *head, *tail; /* NULL: it is empty */
 	struct wf_globq_chunk *spare;

@@ -58,6 +58,7 @@ static struct {
 	int64_t trace_at; /* when the next line of statistics is due; WF_TIME_NEVER: never */
 	int calm;        /* looks in a row at which nothing had to wait, as far as they count */
 	int64_t quiet_since; /* nothing has run since; 0: something has */
+	unsigned global_seen; /* how many had come to the global queue by the last sample */
 	bool hurry;      /* a blocked thread was found: there may be more */
 	int64_t counted_at; /* when it was last looked which of the computing threads still do */
 	struct {
@@ -257,9 +258,18 @@ static bool help(struct wf_proc *p, int64_t now)
 	return behind && idle;
 }
 
+/* What is in the global queue was there at the last sample already. */
+static bool global_waits(void)
+{
+	unsigned taken = wf_u32_load(&wf_rt.global.taken), count = wf_globq_count(&wf_rt.global);
+	bool waits = count != 0 && (int)(monitor.global_seen - taken) > 0;
+	monitor.global_seen = taken + count;
+	return waits;
+}
+
 static void sample(int64_t now)
 {
-	bool wanted = work_for_anybody(now);
+	bool wanted = global_waits() || poller_is_stale(now);
 	monitor.hurry = false;
 	if (monitor.calm < DOUBLINGS * CALM_SAMPLES)
 		monitor.calm++;
