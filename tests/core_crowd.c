@@ -3,6 +3,7 @@
 
 #include "core_util.h"
 #include "monitor.h"
+#include "proc.h"
 #include "san.h"
 
 enum { MOST = 2, ALL = 12 };
@@ -104,6 +105,33 @@ TEST(endless_ones_stall_nobody)
 	start(WEFT_MS(5));
 	go(ALL, compute, NULL);
 	EVENTUALLY(atomic_load(&begun) == ALL);
+	end();
+}
+
+static int behind(void *arg)
+{
+	(void)arg;
+	atomic_store(&stop, true);
+	return 0;
+}
+
+static int make_one_and_compute(void *arg)
+{
+	CHECK_RESULT(weft_go(behind, NULL), 0);
+	return compute(arg);
+}
+
+/* It goes on with the idle processor, so that it is not one more without. */
+TEST(who_computes_before_private_work_takes_an_idle_processor)
+{
+	start(INT64_MAX);
+	if (weft_maxprocs() > 1) {
+		wf_lock(&wf_rt.lock); /* the monitor reads it so */
+		wf_rt.config.max_computing = 0;
+		wf_unlock(&wf_rt.lock);
+		go(1, make_one_and_compute, NULL);
+		EVENTUALLY(atomic_load(&stop));
+	}
 	end();
 }
 
