@@ -3,7 +3,7 @@
 #include "bench.h"
 #include "ctx.h"
 
-enum { STACK = 5 * 4096, COLOUR = 64, COLOURS = 16 };
+enum { STACK = 33 * 4096, COLOUR = 64, COLOURS = 16 };
 
 static wf_word *saved; /* stack pointers; the last is main's */
 static long stacks, left;
