@@ -167,10 +167,17 @@ static struct wf_event translate(const struct epoll_event *event)
 	return (struct wf_event){ (int)(uint32_t)data, (unsigned)(data >> 32), dirs, ending };
 }
 
-int wf_netpoll_wait(struct wf_worker *w, int64_t timeout_ns)
-{
-	struct epoll_event raw[WF_EVENTS_MAX];
+struct look {
 	struct wf_event events[WF_EVENTS_MAX];
+	struct epoll_event raw[WF_EVENTS_MAX];
+};
+_Static_assert(sizeof(struct look) <= WF_EVENTS_SIZE, "room for what one look brings");
+
+int wf_netpoll_wait(struct wf_worker *w, void *room, int64_t timeout_ns)
+{
+	struct look *look = room;
+	struct epoll_event *raw = look->raw;
+	struct wf_event *events = look->events;
 	int known = 0, n = wait_events(raw, timeout_ns);
 	for (int i = 0; i < n; i++) {
 		events[known] = translate(&raw[i]);

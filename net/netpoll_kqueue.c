@@ -185,10 +185,17 @@ static struct wf_event translate(const struct kevent *event)
 	return (struct wf_event){ (int)event->ident, (unsigned)(uintptr_t)event->udata, dirs, (event->flags & ENDS) != 0 };
 }
 
-int wf_netpoll_wait(struct wf_worker *w, int64_t timeout_ns)
-{
-	struct kevent raw[WF_EVENTS_MAX];
+struct look {
 	struct wf_event events[WF_EVENTS_MAX];
+	struct kevent raw[WF_EVENTS_MAX];
+};
+_Static_assert(sizeof(struct look) <= WF_EVENTS_SIZE, "room for what one look brings");
+
+int wf_netpoll_wait(struct wf_worker *w, void *room, int64_t timeout_ns)
+{
+	struct look *look = room;
+	struct kevent *raw = look->raw;
+	struct wf_event *events = look->events;
 	int known = 0, n = wait_events(raw, timeout_ns);
 	for (int i = 0; i < n; i++)
 		if (wf_likely(raw[i].filter != EVFILT_USER))

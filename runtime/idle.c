@@ -143,7 +143,8 @@ static void sleep_in_poller(struct wf_worker *w)
 	/* pairs with those of wf_timer_armed and wake_poller_for_timers: they see poll_until, or we see the timer */
 	wf_fence_full();
 	int64_t next = wf_next_timer();
-	wf_netpoll_wait(w, wf_time_left(next < until ? next : until)); /* not longer than said: the first may be gone by now */
+	/* Not longer than said: the first may be gone by now. */
+	wf_netpoll_wait(w, w->events, wf_time_left(next < until ? next : until));
 	wf_store(&wf_rt.poll_until, 0); /* relaxed: nobody sleeps by it */
 }
 

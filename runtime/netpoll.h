@@ -14,8 +14,11 @@ void wf_netpoll_stop(void); /* no coroutine is left; closes what start made */
 
 /* Looks at the kernel and wakes (wf_wake with w) whoever waits for what is ready. timeout_ns 0: does not block; > 0: blocks that
  * long; < 0: blocks until something happens or wf_netpoll_break. Resolution at least 50 us. Returns how many it woke. w NULL:
- * the caller holds no processor. */
-int wf_netpoll_wait(struct wf_worker *w, int64_t timeout_ns);
+ * the caller holds no processor. What comes is put into `room`, WF_EVENTS_SIZE bytes as aligned as malloc's: whoever looks can be
+ * a coroutine, and its stack had better stay small. */
+enum { WF_EVENTS_SIZE = 3072 };
+
+int wf_netpoll_wait(struct wf_worker *w, void *room, int64_t timeout_ns);
 
 /* Has a blocked wf_netpoll_wait return soon; remembered if none is blocked yet. Async-signal-safe. */
 void wf_netpoll_break(void);

@@ -12,6 +12,7 @@
 #include "ctx.h"
 #include "globq.h"
 #include "lock.h"
+#include "netpoll.h"
 #include "os.h"
 #include "runq.h"
 #include "stack.h"
@@ -83,6 +84,9 @@ struct wf_proc {
 	struct wf_link idle;
 	int index;
 	wf_u32 retire; /* its owner is to give it up: maxprocs went down; written under the lock, read by the owner */
+
+	/* The owner's, between ring and global queue: who looks around can be a coroutine, and its stack had better stay small. */
+	struct weft_co *batch[WF_RUNQ_SIZE / 2];
 };
 
 /* ---- worker -------------------------------------------------------------------------------------------------------- */
@@ -144,6 +148,7 @@ struct wf_worker {
 	struct wf_os_thread thread; /* handle 0 until whoever starts it is done with it */
 	wf_u32 os_id;          /* what the system calls the thread; the monitor reads it */
 	void *altstack;
+	unsigned char events[WF_EVENTS_SIZE] WF_ALIGNED(WF_CACHE_LINE); /* room for wf_netpoll_wait */
 };
 
 /* ---- the runtime --------------------------------------------------------------------------------------------------- */

@@ -127,14 +127,13 @@ static struct weft_co *take_fresh(struct wf_proc *p)
 }
 
 /* Those that are linked by next, to the global queue. */
-static void push_list(struct weft_co *co)
+static void push_list(struct wf_proc *p, struct weft_co *co)
 {
-	struct weft_co *batch[WF_RUNQ_SIZE / 2];
 	while (co) {
 		unsigned n = 0;
-		for (; co && n < wf_countof(batch); co = co->next)
-			batch[n++] = co;
-		wf_globq_push_any(&wf_rt.global, batch, n);
+		for (; co && n < wf_countof(p->batch); co = co->next)
+			p->batch[n++] = co;
+		wf_globq_push_any(&wf_rt.global, p->batch, n);
 	}
 }
 
@@ -151,7 +150,7 @@ static void make_public(struct wf_worker *w)
 		return;
 	struct weft_co *co = take_fresh(p);
 	if (wf_unlikely(n > WF_RUNQ_SIZE / 2)) {
-		push_list(co);
+		push_list(p, co);
 		return;
 	}
 	for (; co; co = next) {
@@ -168,7 +167,7 @@ WF_COLD void wf_proc_empty(struct wf_proc *p)
 	if (p->next)
 		wf_global_push(p->next);
 	p->next = NULL;
-	push_list(take_fresh(p));
+	push_list(p, take_fresh(p));
 }
 
 WF_COLD void wf_retire(struct wf_worker *w)
@@ -203,11 +202,10 @@ static void have_one_timed(struct wf_worker *w, int64_t now)
  * gives way. */
 static void take_share(struct wf_worker *w)
 {
-	struct weft_co *batch[WF_RUNQ_SIZE / 2];
-	struct wf_runq *q = &w->proc->runq;
-	unsigned n = wf_runq_length(q) < WF_RUNQ_SIZE ? 0 : wf_runq_half_owner(q, batch);
+	struct wf_proc *p = w->proc;
+	unsigned n = wf_runq_length(&p->runq) < WF_RUNQ_SIZE ? 0 : wf_runq_half_owner(&p->runq, p->batch);
 	if (n > 0)
-		wf_globq_push_any(&wf_rt.global, batch, n);
+		wf_globq_push_any(&wf_rt.global, p->batch, n);
 	struct weft_co *co = wf_global_take(w);
 	if (co)
 		wf_ring_push(w, co);
@@ -226,7 +224,7 @@ void wf_poll(struct wf_worker *w, int64_t now)
 	struct wf_proc *p = w->proc;
 	wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
 	wf_count(&p->stats.polls);
-	if (wf_netpoll_wait(w, 0) > 0) /* else the next look asks again, whoever is in the ring */
+	if (wf_netpoll_wait(w, w->events, 0) > 0) /* else the next look asks again, whoever is in the ring */
 		p->polled_tail = wf_u32_load(&p->runq.tail);
 }
 
@@ -359,15 +357,15 @@ void wf_global_push(struct weft_co *co)
 
 struct weft_co *wf_global_take(struct wf_worker *w)
 {
-	struct weft_co *batch[WF_RUNQ_SIZE / 2]; /* not more: it can be on the stack of a coroutine that parks */
-	unsigned room = WF_RUNQ_SIZE - wf_runq_length(&w->proc->runq);
-	room = room < wf_countof(batch) ? room : wf_countof(batch);
-	unsigned n = wf_globq_take_any(&wf_rt.global, batch, wf_u32_load(&wf_rt.proc_count), room);
+	struct wf_proc *p = w->proc;
+	unsigned room = WF_RUNQ_SIZE - wf_runq_length(&p->runq);
+	room = room < wf_countof(p->batch) ? room : wf_countof(p->batch);
+	unsigned n = wf_globq_take_any(&wf_rt.global, p->batch, wf_u32_load(&wf_rt.proc_count), room);
 	for (unsigned i = 1; i < n; i++) {
-		wf_cpu_prefetch(batch[i]); /* they have waited for long */
-		wf_ring_push(w, batch[i]);
+		wf_cpu_prefetch(p->batch[i]); /* they have waited for long */
+		wf_ring_push(w, p->batch[i]);
 	}
-	return n > 0 ? batch[0] : NULL;
+	return n > 0 ? p->batch[0] : NULL;
 }
 
 /* ---- yielding ------------------------------------------------------------------------------------------------------ */

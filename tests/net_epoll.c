@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "net_util.h"
-#include "netpoll.h"
+#include "poll_util.h"
 
 static wf_u32 no_timerfd, timerfds;
 
@@ -45,11 +45,11 @@ TEST(poller_without_precise_timeouts)
 	for (int round = 0; round < 2; round++)
 		for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++) {
 			int64_t start = weft_now();
-			CHECK_EQ(wf_netpoll_wait(NULL, timeouts[i]), 0);
+			CHECK_EQ(wait_as_thread(timeouts[i]), 0);
 			CHECK_GE(weft_now(), start + timeouts[i]);
 		}
 	wf_netpoll_break();
-	CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
+	CHECK_EQ(wait_as_thread(-1), 0);
 	wf_netpoll_stop();
 }
 

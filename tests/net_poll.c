@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "net_util.h"
-#include "netpoll.h"
+#include "poll_util.h"
 
 static void make_pipe(int fds[2])
 {
@@ -208,7 +208,7 @@ TEST(timeouts_are_not_short)
 	CHECK_RESULT(wf_netpoll_start(), 0);
 	for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++) {
 		int64_t start = weft_now();
-		CHECK_EQ(wf_netpoll_wait(NULL, timeouts[i]), 0);
+		CHECK_EQ(wait_as_thread(timeouts[i]), 0);
 		CHECK_GE(weft_now(), start + timeouts[i]);
 	}
 	wf_netpoll_stop();
@@ -236,12 +236,12 @@ TEST(break_in_a_signal_handler)
 	CHECK_RESULT(wf_netpoll_start(), 0);
 	CHECK_EQ(sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = break_in_handler }, NULL), 0);
 	CHECK_EQ(pthread_create(&thread, NULL, disturb, &self), 0);
-	CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
+	CHECK_EQ(wait_as_thread(-1), 0);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
-	while (wf_netpoll_wait(NULL, 1000000) != 0) /* takes the last one */
+	while (wait_as_thread(1000000) != 0) /* takes the last one */
 		;
 	wf_netpoll_break();
-	CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
+	CHECK_EQ(wait_as_thread(-1), 0);
 	wf_netpoll_stop();
 }
 
@@ -250,7 +250,7 @@ static wf_u32 passes, looking;
 static void *look_without_blocking(void *arg)
 {
 	while (wf_u32_load(&looking)) {
-		CHECK_EQ(wf_netpoll_wait(NULL, 0), 0);
+		CHECK_EQ(wait_as_thread(0), 0);
 		wf_u32_add(&passes, 1);
 	}
 	return arg;
@@ -266,7 +266,7 @@ TEST(break_reaches_the_one_that_blocks)
 		CHECK_EQ(pthread_create(&threads[i], NULL, look_without_blocking, NULL), 0);
 	for (int i = 0; i < test_scaled(500); i++) {
 		wf_netpoll_break();
-		CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
+		CHECK_EQ(wait_as_thread(-1), 0);
 	}
 	wf_u32_store(&looking, 0);
 	for (int i = 0; i < 2; i++)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "net_util.h"
-#include "netpoll.h"
+#include "poll_util.h"
 
 /* ---- cancel -------------------------------------------------------------------------------------------------------- */
 
@@ -419,10 +419,10 @@ TEST(break_is_remembered)
 	for (int i = 0; i < 3; i++) {
 		wf_netpoll_break();
 		wf_netpoll_break();
-		CHECK_EQ(wf_netpoll_wait(NULL, 0), 0);
-		CHECK_EQ(wf_netpoll_wait(NULL, -1), 0); /* returns at once */
+		CHECK_EQ(wait_as_thread(0), 0);
+		CHECK_EQ(wait_as_thread(-1), 0); /* returns at once */
 		int64_t start = weft_now();
-		CHECK_EQ(wf_netpoll_wait(NULL, 2000000), 0); /* there was but one */
+		CHECK_EQ(wait_as_thread(2000000), 0); /* there was but one */
 		CHECK_GE(weft_now(), start + 2000000);
 	}
 	wf_netpoll_stop();
@@ -440,7 +440,7 @@ TEST(break_of_a_blocked_poll)
 	pthread_t thread;
 	CHECK_RESULT(wf_netpoll_start(), 0);
 	CHECK_EQ(pthread_create(&thread, NULL, break_soon, NULL), 0);
-	CHECK_EQ(wf_netpoll_wait(NULL, -1), 0);
+	CHECK_EQ(wait_as_thread(-1), 0);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	wf_netpoll_stop();
 }
