@@ -202,8 +202,8 @@ load() {
 	fi
 }
 
-# Keys of the load generator, as rows of a table. A latency is late if half of it or more is what the generator itself took too long
-# at the same percentile (open loop).
+# Keys of the load generator, as rows of a table; of 1,000 connections also what memory the server has resident for each, itself
+# included. A latency is late if half of it or more is what the generator itself took too long at the same percentile (open loop).
 rows() {
 	awk -v name="$1" '
 		BEGIN {
@@ -221,6 +221,8 @@ rows() {
 				is_late = i > 2 && 2 * value[own[i]] >= value[key[i]]
 				print name "." row[i], value[key[i]], unit[i], is_late ? "late" : ""
 			}
+			if (value["conns"] == 1000)
+				print name ".rss", value["srv_rss"] / 1000, "bytes"
 		}'
 }
 
