@@ -56,18 +56,12 @@ struct wf_proc *wf_take_idle_locked(struct wf_worker *w)
 	return p;
 }
 
-void wf_begin_with(struct wf_worker *w, struct wf_proc *p)
+void wf_hold(struct wf_worker *w, struct wf_proc *p)
 {
 	w->proc = p;
 	p->looked_at = wf_os_now(); /* it was not busy meanwhile */
 	p->countdown = p->countdown_from = 0;
 	p->backlog_since = 0;
-}
-
-void wf_hold(struct wf_worker *w, struct wf_proc *p)
-{
-	wf_begin_with(w, p);
-	w->lock_waits = wf_lock_waits(); /* those until now were the scheduler's, not its coroutines' (keep_apart) */
 	wf_monitor_notice();
 }
 

@@ -2,16 +2,17 @@
  * does not come back, the global queue, due timers, a poller that nobody looks at; and wakes a worker for it. A processor whose
  * coroutine has not come back for SLICE_NS (for SAMPLE_NS, when another one is idle, for then what waits privately behind it
  * could run) is taken from its worker, if something waits for it, and given to another one; the worker keeps its thread and its
- * coroutine, and finds out at its next entry. After CALM_SAMPLES looks in a row that found nothing waiting and everybody getting
- * on, looks become rarer. While nothing runs the monitor sleeps for good: an idle program has no periodic wake. It also gives
- * back the memory of stacks that nobody needs any more.
+ * coroutine, and finds out at its next entry (where too many compute without a processor, it gets the idle one for it). After
+ * CALM_SAMPLES looks in a row that found nothing waiting and everybody getting on, looks become rarer. While nothing runs the
+ * monitor sleeps for good: an idle program has no periodic wake. It also gives back the memory of stacks that nobody needs any
+ * more.
  *
  *   worker (sched.h)                             monitor, under rt.lock
  *   enter: 1 inside = 1                          1 request = ASKED
  *          2 light fence                         2 heavy fence
  *          3 request? TAKEN: it is gone;         3 inside == 0? the processor is the monitor's: request = TAKEN
- *            else settle it under rt.lock          else request = YIELD: it will let others go first
- *   leave: inside = 0 (release)
+ *            else settle it under rt.lock          or gave it another one: request = NONE
+ *   leave: inside = 0 (release)                    else request = YIELD: it will let others go first
  *
  *   a processor goes from idle to running        the monitor goes to sleep
  *   1 idle_count - 1                             1 asleep = 1
@@ -65,7 +66,7 @@ static struct {
 		uint64_t dispatches; /* at the last sample */
 		int64_t since;       /* when the count last changed */
 		unsigned tail;       /* of its ring */
-		bool alone;          /* nothing private waits behind it: found out by taking the processor */
+		bool alone;          /* nothing private waited behind it when that was looked at; void if the processor has news */
 	} seen[WEFT_MAXPROCS_LIMIT];
 } monitor;
 
@@ -144,66 +145,16 @@ static bool somebody_polls(void)
 	return polls || (!wf_netpoll_active() && wf_next_timer() == WF_TIME_NEVER);
 }
 
+/* It was found to have nothing private, and nothing has come since. */
+static bool is_alone(const struct wf_proc *p)
+{
+	return monitor.seen[p->index].alone && !wf_u32_load(&p->news); /* relaxed: the next sample looks again */
+}
+
 /* What no thief can get at. The caller keeps the owner away. */
 static bool has_private(const struct wf_proc *p)
 {
 	return p->next || p->fresh_count > 0 || (wf_runq_length(&p->runq) > 0 && !wf_u32_load(&p->runq.shared));
-}
-
-/* Gives a worker that is outside an idle processor for the one it has, so that it goes on with one. False: none is idle. */
-static bool swap_locked(struct wf_worker *w)
-{
-	struct wf_proc *p = w->proc, *other = wf_take_idle_locked(NULL);
-	if (!other)
-		return false;
-	p->worker = NULL;
-	other->worker = w;
-	wf_begin_with(w, other);
-	wf_store_release(&w->request, WF_REQUEST_NONE); /* pairs with the acquire in wf_enter: it has another one */
-	wf_count(&wf_rt.handoffs);
-	return true;
-}
-
-/* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. Who
- * computes has an idle one instead, if there is one. A thread that sleeps in the kernel (asleep) gives it up in any case after a
- * slice (spent); then it becomes idle. True: it was taken, and needs a worker. */
-static bool take_locked(struct wf_proc *p, bool wanted, bool asleep, bool spent)
-{
-	struct wf_worker *w = p->worker;
-	wf_store(&w->request, WF_REQUEST_ASKED); /* pairs with the look in wf_enter */
-	wf_fence_heavy();
-	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
-	bool waits = outside && (wanted || has_private(p));
-	if (waits && !asleep && swap_locked(w))
-		return true;
-	if (waits || (outside && asleep && spent)) {
-		w->proc = NULL;
-		w->away = true;
-		w->computing = !asleep;
-		wf_rt.computing += w->computing;
-		wf_store_release(&w->request, WF_REQUEST_TAKEN); /* pairs with the acquire in settle */
-		p->worker = NULL;
-		wf_count(&wf_rt.handoffs);
-		waits = waits || !somebody_polls();
-		if (!waits)
-			wf_put_idle_locked(p);
-		return waits;
-	}
-	monitor.seen[p->index].alone = outside;
-	/* pairs with the acquire in wf_enter: we have looked */
-	wf_store_release(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD);
-	return false;
-}
-
-static bool may_take_locked(void)
-{
-	static wf_u32 said;
-	if (!wf_rt.config.handoff || wf_worker_available_locked())
-		return wf_rt.config.handoff;
-	if (wf_u32_cas_full(&said, 0, 1))
-		wf_report("all %d threads are taken by coroutines that do not come back (WEFT_MAX_WORKERS)",
-			  wf_rt.config.max_workers);
-	return false;
 }
 
 /* Whether so many threads compute without a processor that another one would only make the others slower. Those that have fallen
@@ -222,12 +173,75 @@ static bool crowded_locked(int64_t now)
 	return wf_rt.computing >= most;
 }
 
+/* Gives a worker that is outside an idle processor for the one it has, so that it goes on with one. False: none is idle. */
+static bool swap_locked(struct wf_worker *w, int64_t now)
+{
+	struct wf_proc *p = w->proc, *other = wf_take_idle_locked(NULL);
+	if (!other)
+		return false;
+	p->worker = NULL;
+	other->worker = w;
+	wf_hold(w, other);
+	wf_watchdog_swapped(w, other);
+	monitor.seen[other->index].dispatches = wf_load(&other->stats.dispatches);
+	monitor.seen[other->index].since = now;
+	monitor.seen[other->index].alone = false;
+	wf_store_release(&w->request, WF_REQUEST_NONE); /* pairs with the acquire in wf_enter: it has another one */
+	wf_count(&wf_rt.handoffs);
+	return true;
+}
+
+/* Takes the processor if its worker is outside the runtime and something waits: for anybody (wanted), or privately behind it. Who
+ * computes, and would be one too many that does so without a processor, has an idle one instead, if there is one. A thread that
+ * sleeps in the kernel (asleep) gives it up in any case after a slice (spent); then it becomes idle. True: it was taken, and
+ * needs a worker. */
+static bool take_locked(struct wf_proc *p, int64_t now, bool wanted, bool asleep, bool spent)
+{
+	struct wf_worker *w = p->worker;
+	wf_store(&w->request, WF_REQUEST_ASKED); /* pairs with the look in wf_enter */
+	wf_fence_heavy();
+	bool outside = wf_load_acquire(&w->inside) == 0; /* pairs with the release in wf_leave */
+	bool waits = outside && (wanted || has_private(p));
+	if (waits && !asleep && crowded_locked(now) && swap_locked(w, now))
+		return true;
+	if (waits || (outside && asleep && spent)) {
+		w->proc = NULL;
+		w->away = true;
+		w->computing = !asleep;
+		wf_rt.computing += w->computing;
+		wf_store_release(&w->request, WF_REQUEST_TAKEN); /* pairs with the acquire in settle */
+		p->worker = NULL;
+		wf_count(&wf_rt.handoffs);
+		waits = waits || !somebody_polls();
+		if (!waits)
+			wf_put_idle_locked(p);
+		return waits;
+	}
+	monitor.seen[p->index].alone = outside;
+	if (outside)
+		wf_u32_store(&p->news, 0); /* relaxed: before the release below; the worker is kept away until then */
+	/* pairs with the acquire in wf_enter: we have looked */
+	wf_store_release(&w->request, outside ? WF_REQUEST_NONE : WF_REQUEST_YIELD);
+	return false;
+}
+
+static bool may_take_locked(void)
+{
+	static wf_u32 said;
+	if (!wf_rt.config.handoff || wf_worker_available_locked())
+		return wf_rt.config.handoff;
+	if (wf_u32_cas_full(&said, 0, 1))
+		wf_report("all %d threads are taken by coroutines that do not come back (WEFT_MAX_WORKERS)",
+			  wf_rt.config.max_workers);
+	return false;
+}
+
 /* Whether it is time to take the processor, and whether its thread sleeps. With another one idle, to be had instead, what waits
  * privately behind it need not wait for the slice to end, nor for fewer threads that compute without one. */
 static bool is_due_locked(const struct wf_proc *p, int64_t now, bool wanted, bool idle, bool *asleep)
 {
 	int64_t stuck = now - monitor.seen[p->index].since;
-	bool alone = !wanted && monitor.seen[p->index].alone;
+	bool alone = !wanted && is_alone(p);
 	bool spent = stuck >= (idle ? SAMPLE_NS : wf_monitor_pace.slice_ns);
 	*asleep = false;
 	if (!spent && (stuck < BLOCKED_NS || alone))
@@ -245,12 +259,12 @@ static bool help(struct wf_proc *p, int64_t now)
 	bool idle = wf_u32_load(&wf_rt.idle_count) != 0, behind = waits_behind(p, now);
 	bool wanted = !idle && (behind || work_for_anybody(now));
 	if (stuck > 0 && is_due_locked(p, now, wanted, idle, &asleep) && may_take_locked())
-		take = take_locked(p, wanted, asleep, stuck >= wf_monitor_pace.slice_ns);
+		take = take_locked(p, now, wanted, asleep, stuck >= wf_monitor_pace.slice_ns);
 	if (take) {
 		monitor.seen[p->index].since = now;
 		monitor.hurry = monitor.hurry || asleep;
 	}
-	if (take || behind || (stuck > 0 && !monitor.seen[p->index].alone))
+	if (take || behind || (stuck > 0 && !is_alone(p)))
 		monitor.calm = 0;
 	wf_unlock(&wf_rt.lock);
 	if (take)
@@ -264,6 +278,8 @@ static bool global_waits(void)
 	unsigned taken = wf_u32_load(&wf_rt.global.taken), count = wf_globq_count(&wf_rt.global);
 	bool waits = count != 0 && (int)(monitor.global_seen - taken) > 0;
 	monitor.global_seen = taken + count;
+	if (count != 0)
+		monitor.calm = 0; /* so that the next look comes soon */
 	return waits;
 }
 

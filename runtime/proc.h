@@ -27,7 +27,7 @@ enum { WF_LONG_NS = 50000 };
  * would mostly wait for cache lines. */
 enum { WF_SHORT_NS = 1000 };
 
-/* So many new coroutines at most are kept from idle processors that find nothing else. */
+/* So many new coroutines at most are private while a processor is idle and the ring is empty. */
 enum { WF_FRESH_MAX = 64 };
 
 /* So many free control blocks at most are kept by a processor. */
@@ -53,6 +53,7 @@ struct wf_proc {
 	struct weft_co *next;  /* run-next: what was woken last; thieves never see it */
 	struct weft_co *fresh; /* made since the last look around, linked by next, the newest first; thieves never see them */
 	unsigned fresh_count;
+	wf_u32 news;           /* something became private since the monitor last found nothing; the monitor clears it */
 	int next_left;         /* how many more times in a row it may go before the ring */
 	int countdown;         /* dispatches until the owner looks around: global queue, poller, timers */
 	int countdown_from;

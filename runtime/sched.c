@@ -60,6 +60,8 @@ struct weft_co *wf_pick_next(struct wf_worker *w)
 	struct wf_proc *p = w->proc;
 	if (wf_unlikely(w->pinned != NULL)) {
 		w->budget = WF_BUDGET; /* of the one that it may run */
+		if (p->next || p->fresh_count > 0)
+			w->share_below = INT_MAX; /* others have to */
 		return NULL;
 	}
 	if (wf_unlikely(--p->countdown < 0 || wf_stress(32)))
@@ -95,7 +97,8 @@ static void keep_apart(struct wf_worker *w, int dispatches, int64_t now)
 	struct wf_proc *p = w->proc;
 	unsigned waits = wf_lock_waits(), since = waits - w->lock_waits;
 	w->lock_waits = waits;
-	if (since * 2 > (unsigned)dispatches)
+	/* Not at the first look of a worker with this processor: those until now were the scheduler's, or met elsewhere. */
+	if (p->countdown_from > 0 && since * 2 > (unsigned)dispatches)
 		p->apart_until = now + APART_NS;
 	wf_u32_store(&p->apart, now < p->apart_until); /* relaxed: a hint */
 }
@@ -279,12 +282,19 @@ static WF_COLD void ready_elsewhere(struct wf_worker *w, struct weft_co *co)
 	wf_wake_worker();
 }
 
+/* There is something private, for those who look after such things: who runs, before long, and the monitor. */
+static inline void note_private(struct wf_worker *w)
+{
+	w->share_below = w->budget - WF_PRIVATE_CALLS;
+	wf_u32_store(&w->proc->news, 1); /* relaxed: a hint */
+}
+
 static inline void run_next(struct wf_worker *w, struct weft_co *co)
 {
 	struct wf_proc *p = w->proc;
 	struct weft_co *former = p->next;
 	p->next = co;
-	w->share_below = w->budget - WF_PRIVATE_CALLS;
+	note_private(w);
 	if (former)
 		wf_ring_push(w, former);
 }
@@ -300,6 +310,7 @@ static WF_NOINLINE void maybe_time(struct wf_worker *w, struct weft_co *co)
 
 static WF_NOINLINE void ready_specially(struct wf_worker *w, struct weft_co *co)
 {
+	wf_u32_store(&w->proc->news, 1); /* relaxed: a hint. The ring can be private too */
 	if (w->how & WF_READY_TIMED)
 		maybe_time(w, co);
 	if (w->how & WF_READY_BATCH || wf_stress(4))
@@ -337,7 +348,7 @@ void wf_ready_new(struct wf_worker *w, struct weft_co *co)
 	co->next = p->fresh;
 	p->fresh = co;
 	p->fresh_count++;
-	w->share_below = w->budget - WF_PRIVATE_CALLS;
+	note_private(w);
 }
 
 WF_COLD void wf_share_private(struct wf_worker *w)
@@ -348,6 +359,11 @@ WF_COLD void wf_share_private(struct wf_worker *w)
 		return;
 	make_public(w);
 	offer(w->proc);
+	if (w->pinned) { /* it runs nobody else, and does not look around: others have to, now */
+		wf_u32_store(&w->proc->aged_to, wf_u32_load(&w->proc->runq.tail)); /* relaxed: a hint */
+		wf_runq_share_owner(&w->proc->runq);
+		wf_wake_worker();
+	}
 }
 
 void wf_global_push(struct weft_co *co)

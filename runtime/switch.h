@@ -169,11 +169,10 @@ bool wf_worker_available_locked(void);
 void wf_worker_unlink_locked(struct wf_worker *w);
 
 /* Puts a processor on the idle list, or takes one off it for w (NULL: for a worker that will be found); w then begins to use it
- * (wf_hold; wf_begin_with on behalf of one that is outside). */
+ * (wf_hold; also on behalf of one that is outside). */
 void wf_put_idle_locked(struct wf_proc *p);
 struct wf_proc *wf_take_idle_locked(struct wf_worker *w);
 void wf_give_locked(struct wf_proc *p, struct wf_worker *w);
-void wf_begin_with(struct wf_worker *w, struct wf_proc *p);
 void wf_hold(struct wf_worker *w, struct wf_proc *p);
 
 /* Gives up the processor and sleeps until there is one and a reason to have it. False: the worker is to leave. */

@@ -28,11 +28,24 @@ void wf_watchdog_stop(void)
 		wf_os_probe_close();
 }
 
+static uint64_t progress(const struct wf_proc *p)
+{
+	return wf_load(&p->stats.dispatches) + wf_load(&p->stats.looks);
+}
+
+void wf_watchdog_swapped(struct wf_worker *w, const struct wf_proc *p)
+{
+	if (w->watch.proc) {
+		w->watch.proc = p;
+		w->watch.count = progress(p);
+	}
+}
+
 /* Whether it has been at the same coroutine since it was last seen: a processor counts what it runs and how often it looks around;
  * a worker whose processor was taken is away until a call that may switch brings it back. */
 static bool is_at_the_same_locked(struct wf_worker *w, const struct wf_proc *p)
 {
-	uint64_t count = p ? wf_load(&p->stats.dispatches) + wf_load(&p->stats.looks) : 0;
+	uint64_t count = p ? progress(p) : 0;
 	bool same = w->away || (p && w->watch.proc == p && w->watch.count == count && w->watch.since);
 	if (p) {
 		w->watch.proc = p;

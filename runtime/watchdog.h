@@ -12,4 +12,7 @@ void wf_watchdog_stop(void);
  * none runs. */
 bool wf_watchdog_look(int64_t now);
 
+/* A worker that is outside was given another processor: it is at the same coroutine still. rt.lock is held. */
+void wf_watchdog_swapped(struct wf_worker *w, const struct wf_proc *p);
+
 #endif

@@ -165,6 +165,32 @@ TEST(others_run_while_it_waits)
 	CHECK_RESULT(weft_run(&config, sleep_pinned, NULL), 0);
 }
 
+static int count_one(void *arg)
+{
+	atomic_fetch_add(&count, 1);
+	return (void)arg, 0;
+}
+
+static int make_pinned(void *arg)
+{
+	weft_pin();
+	for (int i = 1; i <= 20; i++) {
+		CHECK_RESULT(weft_go(count_one, NULL), 0);
+		while (atomic_load(&count) < i)
+			weft_yield();
+	}
+	weft_unpin();
+	return (void)arg, 0;
+}
+
+/* Whoever is pinned and yields runs nobody else, and nobody takes its processor. */
+TEST(others_run_what_it_makes)
+{
+	struct weft_config config = config_with(2);
+	config.handoff = false;
+	CHECK_RESULT(weft_run(&config, make_pinned, NULL), 0);
+}
+
 static int compute_pinned(void *arg)
 {
 	weft_pin();

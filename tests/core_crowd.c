@@ -108,31 +108,55 @@ TEST(endless_ones_stall_nobody)
 	end();
 }
 
-static int behind(void *arg)
+static int count_begun(void *arg)
 {
 	(void)arg;
-	atomic_store(&stop, true);
+	atomic_fetch_add(&begun, 1);
 	return 0;
 }
 
-static int make_one_and_compute(void *arg)
+static void compute_for(weft_time ns)
 {
-	CHECK_RESULT(weft_go(behind, NULL), 0);
-	return compute(arg);
+	for (weft_time until = weft_after(ns); weft_now() < until;)
+		;
+}
+
+/* Each is behind it as long as nobody else takes it. */
+static int make_some_and_compute(void *arg)
+{
+	(void)arg;
+	for (int i = 1; i <= 5; i++) {
+		compute_for(WEFT_MS(20));
+		CHECK_RESULT(weft_go(count_begun, NULL), 0);
+		while (atomic_load(&begun) < i && !atomic_load(&stop))
+			;
+	}
+	return 0;
+}
+
+static void compute_before_private_work(bool crowded)
+{
+	start(INT64_MAX);
+	if (crowded) {
+		wf_lock(&wf_rt.lock); /* the monitor reads it so */
+		wf_rt.config.max_computing = 0;
+		wf_unlock(&wf_rt.lock);
+	}
+	go(1, make_some_and_compute, NULL);
+	if (weft_maxprocs() > 1 || !crowded)
+		EVENTUALLY(atomic_load(&begun) == 5);
+	end();
 }
 
 /* It goes on with the idle processor, so that it is not one more without. */
 TEST(who_computes_before_private_work_takes_an_idle_processor)
 {
-	start(INT64_MAX);
-	if (weft_maxprocs() > 1) {
-		wf_lock(&wf_rt.lock); /* the monitor reads it so */
-		wf_rt.config.max_computing = 0;
-		wf_unlock(&wf_rt.lock);
-		go(1, make_one_and_compute, NULL);
-		EVENTUALLY(atomic_load(&stop));
-	}
-	end();
+	compute_before_private_work(true);
+}
+
+TEST(private_work_is_found_whenever_it_comes)
+{
+	compute_before_private_work(false);
 }
 
 TEST(sleeping_ones_do_not_count)
