@@ -90,8 +90,8 @@ run_micro() {
 		WEFT_MAXPROCS=$2 GOMAXPROCS=$2 PROCS=$2 timeout 120 $on "$3" $4 $words 2>/dev/null || status=$?
 		case $status in
 		0 | 2) ;;
-		124) drop "$1 with $2: $3 $4 $words: takes two minutes" ;;
-		*) drop "$1 with $2: $3 $4 $words: ends with $status" ;;
+		124) drop "$1 with $2: ${3##*/} $4 $words: takes two minutes" ;;
+		*) drop "$1 with $2: ${3##*/} $4 $words: ends with $status" ;;
 		esac
 	} | as "$1"
 }
