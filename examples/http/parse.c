@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "chars.h"
+#include "scan.h"
 
 const uint8_t http_class_of[256] = {
 	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
@@ -26,40 +27,18 @@ const uint8_t http_class_of[256] = {
 	0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02, 0x02,
 };
 
-/* Whether none of these eight bytes is a control character. May say no for the byte above one. */
-static bool is_plain_word(const char *p)
-{
-	const uint64_t ones = 0x0101010101010101, high = ones << 7;
-	uint64_t word;
-	memcpy(&word, p, sizeof(word));
-	uint64_t below_blank = (word - ones * 0x20) & ~word;
-	uint64_t del = word ^ ones * 0x7f;
-	return ((below_blank | ((del - ones) & ~del)) & high) == 0;
-}
-
-/* The first byte of [p, end) that is not of the class; end if there is none. */
-static const char *skip(const char *p, const char *end, unsigned class)
-{
-	if (class == HTTP_TEXT)
-		while (end - p >= 8 && is_plain_word(p))
-			p += 8;
-	while (p < end && http_is(*p, class))
-		p++;
-	return p;
-}
-
-/* The same, percent-encoded bytes being of the class too. */
+/* Like http_skip, percent-encoded bytes being of the class too. */
 static const char *skip_encoded(const char *p, const char *end, unsigned class)
 {
 	for (;;) {
-		p = skip(p, end, class);
+		p = http_skip(p, end, class);
 		if (end - p < 3 || p[0] != '%' || !http_is(p[1], HTTP_HEX) || !http_is(p[2], HTTP_HEX))
 			return p;
 		p += 3;
 	}
 }
 
-static bool same(const char *p, size_t n, const char *lower)
+static inline bool same(const char *p, size_t n, const char *lower)
 {
 	for (size_t i = 0; i < n; i++) {
 		char c = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + ('a' - 'A')) : p[i];
@@ -114,15 +93,11 @@ const struct http_field *http_find(const struct http_head *h, const char *base, 
 
 static enum http_method method_of(const char *p, size_t n)
 {
-	static const char names[][8] = {
-		[HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD", [HTTP_POST] = "POST", [HTTP_PUT] = "PUT", [HTTP_DELETE] = "DELETE",
-		[HTTP_CONNECT] = "CONNECT", [HTTP_OPTIONS] = "OPTIONS", [HTTP_TRACE] = "TRACE", [HTTP_PATCH] = "PATCH",
-	};
-	if (n < sizeof(names[0]))
-		for (int i = HTTP_GET; i <= HTTP_PATCH; i++)
-			if (memcmp(p, names[i], n) == 0 && names[i][n] == '\0')
-				return (enum http_method)i;
-	return HTTP_OTHER;
+#define IS(name) (n == sizeof(name) - 1 && memcmp(p, name, sizeof(name) - 1) == 0)
+	return IS("GET") ? HTTP_GET : IS("HEAD") ? HTTP_HEAD : IS("POST") ? HTTP_POST : IS("PUT") ? HTTP_PUT :
+	       IS("DELETE") ? HTTP_DELETE : IS("CONNECT") ? HTTP_CONNECT : IS("OPTIONS") ? HTTP_OPTIONS :
+	       IS("TRACE") ? HTTP_TRACE : IS("PATCH") ? HTTP_PATCH : HTTP_OTHER;
+#undef IS
 }
 
 /* Behind "[address]" at p; NULL if it is none. */
@@ -133,7 +108,7 @@ static const char *skip_literal(const char *p, const char *end)
 		return NULL;
 	p++;
 	if (*p == 'v' || *p == 'V') {
-		const char *dot = skip(p + 1, close, HTTP_HEX);
+		const char *dot = http_skip(p + 1, close, HTTP_HEX);
 		if (dot == p + 1 || *dot != '.')
 			return NULL;
 		const char *rest = dot + 1;
@@ -274,7 +249,7 @@ static int take_encoding(struct http_head *h, const char *rest, const char *last
 	const char *p, *end;
 	h->has_encoding = true;
 	while (next_element(&rest, last, &p, &end)) {
-		if (p == end || skip(p, end, HTTP_TOKEN) != end || h->chunked)
+		if (p == end || http_skip(p, end, HTTP_TOKEN) != end || h->chunked)
 			return -400;
 		if (same(p, (size_t)(end - p), "chunked"))
 			h->chunked = true;
@@ -349,91 +324,114 @@ static int check_head(struct http_head *h)
  * state is named for the run that is being read; those with no class wait for the line feed behind a carriage return. */
 enum { METHOD, BLANK_END, TARGET, VERSION, STATUS_VERSION, STATUS, REASON, LINE_END, NAME, VALUE, VALUE_END, HEAD_END, COMPLETE };
 
-static const uint8_t run_of[COMPLETE] = {
-	[METHOD] = HTTP_TOKEN, [TARGET] = HTTP_VISIBLE, [VERSION] = HTTP_VISIBLE,
-	[STATUS_VERSION] = HTTP_VISIBLE, [STATUS] = HTTP_VISIBLE, [REASON] = HTTP_TEXT, [NAME] = HTTP_TOKEN, [VALUE] = HTTP_TEXT,
-};
-
-static int end_line_run(struct http_head *h, const char *base, const char *p)
+static inline const char *skip_run(unsigned state, const char *p, const char *end)
 {
-	const char *mark = base + h->mark;
-	switch (h->state) {
+	switch (state) {
 	case METHOD:
-		if (*p == '\r' && p == base) { /* one empty line may precede a request */
-			h->state = BLANK_END;
-			return 0;
-		}
-		h->name = span(base, mark, p);
-		h->method = method_of(mark, h->name.len);
-		h->state = TARGET;
-		return *p == ' ' && p > mark ? 0 : -400;
+	case NAME:
+		return http_skip(p, end, HTTP_TOKEN);
 	case TARGET:
-		h->target = span(base, mark, p);
-		h->state = VERSION;
-		return *p == ' ' && p > mark ? 0 : -400;
 	case VERSION:
-		h->state = LINE_END;
-		return *p == '\r' ? take_version(h, base, mark, p) : -400;
 	case STATUS_VERSION:
-		h->state = STATUS;
-		return *p == ' ' ? take_number_of_version(h, mark, p) : -400;
 	case STATUS:
-		h->state = *p == ' ' ? REASON : LINE_END;
-		return *p == ' ' || *p == '\r' ? take_status(h, mark, p) : -400;
+		return http_skip_long(p, end, HTTP_VISIBLE);
 	case REASON:
-		h->reason = span(base, mark, p);
-		h->state = LINE_END;
-		return *p == '\r' ? 0 : -400;
-	default: /* BLANK_END, LINE_END */
-		h->state = h->state == BLANK_END ? METHOD : NAME;
-		return *p == '\n' ? 0 : -400;
+	case VALUE:
+		return http_skip_long(p, end, HTTP_TEXT);
+	default:
+		return p;
 	}
 }
 
-static int end_field_run(struct http_head *h, const char *base, const char *p, const struct http_limits *limits)
+/* The run [mark, p) of the state is over. The next state, or refused: a negative number. */
+static inline int end_line_run(struct http_head *h, unsigned state, const char *base, const char *mark, const char *p)
 {
-	const char *mark = base + h->mark;
-	switch (h->state) {
+	int refused;
+	switch (state) {
+	case METHOD:
+		if (*p == '\r' && p == base) /* one empty line may precede a request */
+			return BLANK_END;
+		h->name = span(base, mark, p);
+		h->method = method_of(mark, h->name.len);
+		return *p == ' ' && p > mark ? TARGET : -400;
+	case TARGET:
+		h->target = span(base, mark, p);
+		return *p == ' ' && p > mark ? VERSION : -400;
+	case VERSION:
+		refused = *p == '\r' ? take_version(h, base, mark, p) : -400;
+		return refused != 0 ? refused : LINE_END;
+	case STATUS_VERSION:
+		refused = *p == ' ' ? take_number_of_version(h, mark, p) : -400;
+		return refused != 0 ? refused : STATUS;
+	case STATUS:
+		refused = *p == ' ' || *p == '\r' ? take_status(h, mark, p) : -400;
+		return refused != 0 ? refused : *p == ' ' ? REASON : LINE_END;
+	case REASON:
+		h->reason = span(base, mark, p);
+		return *p == '\r' ? LINE_END : -400;
+	default: /* BLANK_END, LINE_END */
+		return *p != '\n' ? -400 : state == BLANK_END ? METHOD : NAME;
+	}
+}
+
+static inline int end_field_run(struct http_head *h, unsigned state, const char *base, const char *mark, const char *p,
+				const struct http_limits *limits)
+{
+	int refused;
+	switch (state) {
 	case NAME:
-		if (*p == '\r' && p == mark) {
-			h->state = HEAD_END;
-			return 0;
-		}
+		if (*p == '\r' && p == mark)
+			return HEAD_END;
 		if (*p != ':' || p == mark)
 			return -400;
 		if (h->count >= limits->fields || h->count >= HTTP_FIELDS_MAX)
 			return -431;
 		h->fields[h->count].name = span(base, mark, p);
-		h->state = VALUE;
-		return 0;
+		return VALUE;
 	case VALUE:
-		h->state = VALUE_END;
-		return *p == '\r' ? take_field(h, base, mark, p) : -400;
+		refused = *p == '\r' ? take_field(h, base, mark, p) : -400;
+		return refused != 0 ? refused : VALUE_END;
 	case VALUE_END:
-		h->state = NAME;
-		return *p == '\n' ? 0 : -400;
+		return *p == '\n' ? NAME : -400;
 	default: /* HEAD_END */
-		h->state = COMPLETE;
-		return *p == '\n' ? check_head(h) : -400;
+		refused = *p == '\n' ? check_head(h) : -400;
+		return refused != 0 ? refused : COMPLETE;
 	}
+}
+
+static const char *bound(const char *buf, size_t len, size_t limit) { return buf + (len < limit ? len : limit); }
+
+/* Goes on up to end, or until a state behind last: the state it comes to, or refused. */
+static inline int parse_runs(struct http_head *h, int last, const char *buf, const char *end, const struct http_limits *limits)
+{
+	const char *p = buf + h->at, *mark = buf + h->mark;
+	int state = h->state;
+	while (state >= 0 && state <= last) {
+		p = skip_run((unsigned)state, p, end);
+		if (p == end)
+			break;
+		state = last == LINE_END ? end_line_run(h, (unsigned)state, buf, mark, p) :
+					   end_field_run(h, (unsigned)state, buf, mark, p, limits);
+		mark = ++p;
+	}
+	if (state >= 0)
+		h->state = (uint8_t)state;
+	h->at = (uint16_t)(p - buf);
+	h->mark = (uint16_t)(mark - buf);
+	return state;
 }
 
 int http_parse_head(struct http_head *h, const char *buf, size_t len, const struct http_limits *limits)
 {
-	while (h->state != COMPLETE) {
-		bool in_line = h->state <= LINE_END;
-		size_t bound = in_line ? limits->line : limits->head;
-		const char *end = buf + (len < bound ? len : bound);
-		const char *p = skip(buf + h->at, end, run_of[h->state]);
-		h->at = (uint16_t)(p - buf);
-		if (p == end)
-			return len < bound ? 0 : in_line ? -414 : -431;
-		int refused = in_line ? end_line_run(h, buf, p) : end_field_run(h, buf, p, limits);
-		if (refused != 0)
-			return refused;
-		h->at++;
-		h->mark = h->at;
+	int state;
+	if (h->state <= LINE_END) {
+		state = parse_runs(h, LINE_END, buf, bound(buf, len, limits->line), limits);
+		if (state <= LINE_END)
+			return state < 0 ? state : len < limits->line ? 0 : -414;
 	}
+	state = parse_runs(h, HEAD_END, buf, bound(buf, len, limits->head), limits);
+	if (state <= HEAD_END)
+		return state < 0 ? state : len < limits->head ? 0 : -431;
 	return h->at;
 }
 
