@@ -9,7 +9,7 @@
  *     wake a worker for it                         4 look at every queue, the timers and the poller again
  *
  * Either the producer sees the idle processor and no spinner, or the sleeper sees the work. A producer with a processor of its own
- * may put step 3 off (sched.c, offer), and the sleeper leaves out what that producer does not offer: it will come back to the
+ * may put step 3 off (wf_offer), and the sleeper leaves out what that producer does not offer: it will come back to the
  * scheduler and run the work itself, and while it does not, the monitor looks. A spinner that finds work is one spinner less, so
  * it looks whether another is needed. */
 #include "check.h"

@@ -1,25 +1,16 @@
-/* The scheduler's hot half: which coroutine runs next, and how one gets there. worker.c has the other half: what a worker does that
- * finds nothing; switch.c is about stacks. */
+/* The scheduler's hot part: which coroutine runs next, and how one gets there. look.c has what is done now and then, share.c what
+ * is done for other processors, worker.c what a worker does that finds nothing; switch.c is about stacks. */
 #include "sched.h"
 
-#include <errno.h>
 #include <limits.h>
 
 #include "check.h"
-#include "netpoll.h"
-#include "stats.h"
 #include "switch.h"
 
 enum {
 	NEXT_MAX = 32,        /* run-next entries in a row before the ring has its turn */
-	LOOK_NS = 50000,      /* aim: look around this often */
-	LOOK_MIN = 1,         /* dispatches between two looks, at least and at most */
-	LOOK_MAX = 1024,
-	BACKLOG_NS = 200000,  /* a ring that has not been empty for so long pays for waking another worker */
-	APART_NS = 10000000,  /* how long a processor whose coroutines met others at locks keeps them to itself */
-	TIME_SPREAD = 16,     /* which of the next that are made runnable is measured: one of so many */
-	PREFETCH_CO = 12,   /* places ahead in the ring: the control block, ... */
-	PREFETCH_STACK = 6, /* ... and, once that is here, the top of the stack */
+	PREFETCH_CO = 12,     /* places ahead in the ring: the control block, ... */
+	PREFETCH_STACK = 6,   /* ... and, once that is here, the top of the stack */
 };
 
 WF_OPAQUE struct wf_worker *wf_worker_self_opaque(void)
@@ -28,23 +19,6 @@ WF_OPAQUE struct wf_worker *wf_worker_self_opaque(void)
 }
 
 /* ---- the next one -------------------------------------------------------------------------------------------------- */
-
-/* Lets others have what is in the ring, if that helps, and wakes another worker for it; not for every event, for a wake costs more
- * than most dispatches. relaxed: a policy; the monitor looks again. A ring that is not shared is taken with the processor where
- * the owner does not come back, so without handoff every ring is shared. */
-static void offer(struct wf_proc *p)
-{
-	if (wf_u32_load(&wf_rt.proc_count) == 1)
-		return;
-	bool wanted = wf_proc_wants_help(p);
-	if (wf_unlikely(!wf_u32_load(&p->runq.shared)) && (wanted || !wf_rt.config.handoff))
-		wf_runq_share_owner(&p->runq);
-	if (!wanted || wf_u32_load(&wf_rt.idle_count) == 0 || wf_runq_length(&p->runq) == 0)
-		return;
-	if (wf_u32_load(&p->dispatch_ns) >= WF_LONG_NS || wf_stress(2) ||
-	    (p->backlog_since && p->looked_at - p->backlog_since >= BACKLOG_NS))
-		wf_wake_worker();
-}
 
 /* With thousands of runnable coroutines, nothing about the next ones is in a cache. */
 static void prefetch(const struct wf_runq *q)
@@ -91,174 +65,6 @@ struct weft_co *wf_pick_next(struct wf_worker *w)
 	return co;
 }
 
-/* Whether so many dispatches found locks taken that their coroutines had better be alone for a while. */
-static void keep_apart(struct wf_worker *w, int dispatches, int64_t now)
-{
-	struct wf_proc *p = w->proc;
-	unsigned waits = wf_lock_waits(), since = waits - w->lock_waits;
-	w->lock_waits = waits;
-	/* Not at the first look of a worker with this processor: those until now were the scheduler's, or met elsewhere. */
-	if (p->countdown_from > 0 && since * 2 > (unsigned)dispatches)
-		p->apart_until = now + APART_NS;
-	wf_u32_store(&p->apart, now < p->apart_until); /* relaxed: a hint */
-}
-
-/* Sets how many dispatches until the next look, so that one comes about every LOOK_NS. */
-static void pace(struct wf_proc *p, int64_t now)
-{
-	int64_t elapsed = now - p->looked_at;
-	int done = p->countdown_from - p->countdown;
-	int64_t each = elapsed / (done > 0 ? done : 1);
-	unsigned former = wf_u32_load(&p->dispatch_ns);
-	if (each > 100000000)
-		each = 100000000;
-	each = ((int64_t)former * 3 + each) / 4;
-	wf_u32_store(&p->dispatch_ns, (unsigned)each); /* relaxed: a hint to other workers */
-	int64_t count = LOOK_NS / (each + 1);
-	p->countdown = p->countdown_from = count < LOOK_MIN ? LOOK_MIN : count > LOOK_MAX ? LOOK_MAX : (int)count;
-	p->looked_at = now;
-}
-
-/* Takes the fresh ones, the newest first: who joins them from the first on, and went before them, then waits once for all, and not
- * for each. */
-static struct weft_co *take_fresh(struct wf_proc *p)
-{
-	struct weft_co *newest = p->fresh;
-	p->fresh = NULL;
-	p->fresh_count = 0;
-	return newest;
-}
-
-/* Those that are linked by next, to the global queue. */
-static void push_list(struct wf_proc *p, struct weft_co *co)
-{
-	while (co) {
-		unsigned n = 0;
-		for (; co && n < wf_countof(p->batch); co = co->next)
-			p->batch[n++] = co;
-		wf_globq_push_any(&wf_rt.global, p->batch, n);
-	}
-}
-
-/* Moves what is private to the ring, where thieves see it; many fresh ones at once to the global queue. */
-static void make_public(struct wf_worker *w)
-{
-	struct wf_proc *p = w->proc;
-	struct weft_co *next = p->next;
-	unsigned n = p->fresh_count;
-	p->next = NULL;
-	if (next)
-		wf_ring_push(w, next);
-	if (n == 0)
-		return;
-	struct weft_co *co = take_fresh(p);
-	if (wf_unlikely(n > WF_RUNQ_SIZE / 2)) {
-		push_list(p, co);
-		return;
-	}
-	for (; co; co = next) {
-		next = co->next;
-		wf_ring_push(w, co);
-	}
-}
-
-WF_COLD void wf_proc_empty(struct wf_proc *p)
-{
-	struct weft_co *co;
-	while ((co = wf_runq_pop_owner(&p->runq)))
-		wf_global_push(co);
-	if (p->next)
-		wf_global_push(p->next);
-	p->next = NULL;
-	push_list(p, take_fresh(p));
-}
-
-WF_COLD void wf_retire(struct wf_worker *w)
-{
-	wf_proc_empty(w->proc);
-	wf_wake_worker();
-}
-
-/* The processor's own, and those left on processors that were given up, which no owner looks at. */
-static void run_timers(struct wf_proc *p, int64_t now)
-{
-	unsigned made = wf_procs_made();
-	int fired = wf_timers_run(&p->timers, now);
-	for (unsigned i = wf_u32_load(&wf_rt.proc_count); wf_unlikely(i < made); i++)
-		fired += wf_timers_run(&wf_proc_at(i)->timers, now);
-	if (fired)
-		wf_count_by(&p->stats.timers_fired, (uintptr_t)fired);
-}
-
-/* For the statistics: one of those that become runnable next. And for dumps: since when the coroutine that is left is parked. */
-static void have_one_timed(struct wf_worker *w, int64_t now)
-{
-	if (w->co && wf_u8_load(&w->co->state) == WF_STATE_PARKED)
-		wf_store(&w->co->wait.since, (uintptr_t)now);
-	if (w->how & WF_READY_TIMED)
-		return;
-	w->how |= WF_READY_TIMED;
-	w->time_after = (unsigned char)(wf_proc_random(w->proc) % TIME_SPREAD);
-}
-
-/* From the global queue to the end of the ring. A ring that is full now would always be, of those that yield, so its older half
- * gives way. */
-static void take_share(struct wf_worker *w)
-{
-	struct wf_proc *p = w->proc;
-	unsigned n = wf_runq_length(&p->runq) < WF_RUNQ_SIZE ? 0 : wf_runq_half_owner(&p->runq, p->batch);
-	if (n > 0)
-		wf_globq_push_any(&wf_rt.global, p->batch, n);
-	struct weft_co *co = wf_global_take(w);
-	if (co)
-		wf_ring_push(w, co);
-}
-
-/* Whether those that the poller brought last have had their turn. What becomes ready meanwhile comes behind them in any case: let
- * it wait in the kernel, where it is not forgotten by the caches. */
-static bool went_through(const struct wf_proc *p)
-{
-	unsigned left = p->polled_tail - wf_u32_load(&p->runq.head); /* relaxed: thieves may just be taking some */
-	return left == 0 || left > WF_RUNQ_SIZE; /* long ago */
-}
-
-void wf_poll(struct wf_worker *w, int64_t now)
-{
-	struct wf_proc *p = w->proc;
-	wf_store(&wf_rt.polled_at, (uintptr_t)now); /* relaxed: for the monitor */
-	wf_count(&p->stats.polls);
-	if (wf_netpoll_wait(w, w->events, 0) > 0) /* else the next look asks again, whoever is in the ring */
-		p->polled_tail = wf_u32_load(&p->runq.tail);
-}
-
-void wf_look_around(struct wf_worker *w)
-{
-	struct wf_proc *p = w->proc;
-	int64_t now = wf_os_now();
-	keep_apart(w, p->countdown_from - p->countdown, now);
-	pace(p, now);
-	wf_count(&p->stats.looks);
-	wf_u32_store(&p->aged_to, p->seen_tail); /* relaxed: a hint */
-	if (wf_runq_length(&p->runq) == 0)
-		p->backlog_since = 0;
-	have_one_timed(w, now);
-	unsigned char former = wf_batch_begin(w);
-	if (wf_globq_count(&wf_rt.global) != 0) /* relaxed: looked at again before anybody sleeps */
-		take_share(w);
-	run_timers(p, now);
-	if (wf_netpoll_active() && went_through(p))
-		wf_poll(w, now);
-	wf_batch_end(w, former);
-	p->seen_tail = wf_u32_load(&p->runq.tail);
-	make_public(w);
-	if (!p->backlog_since && wf_runq_length(&p->runq) > 0)
-		p->backlog_since = now;
-	offer(p);
-	wf_drain_check();
-	if (wf_unlikely(wf_u32_load(&p->retire) != 0))
-		wf_retire(w);
-}
-
 /* ---- making runnable ----------------------------------------------------------------------------------------------- */
 
 void wf_ring_push(struct wf_worker *w, struct weft_co *co)
@@ -271,7 +77,7 @@ void wf_ring_push(struct wf_worker *w, struct weft_co *co)
 static WF_COLD void ready_elsewhere(struct wf_worker *w, struct weft_co *co)
 {
 	static wf_u32 count;
-	if (wf_u32_add(&count, 1) % TIME_SPREAD == 0) /* relaxed: only to take one of many */
+	if (wf_u32_add(&count, 1) % WF_TIME_SPREAD == 0) /* relaxed: only to take one of many */
 		wf_co_time(co, wf_os_now());
 	if (w) {
 		co->next = w->collected;
@@ -344,26 +150,11 @@ void wf_ready_new(struct wf_worker *w, struct weft_co *co)
 		return;
 	}
 	if (wf_unlikely((p->fresh_count >= WF_FRESH_MAX && keeps_from_idle(p)) || wf_stress(4)))
-		make_public(w);
+		wf_make_public(w);
 	co->next = p->fresh;
 	p->fresh = co;
 	p->fresh_count++;
 	note_private(w);
-}
-
-WF_COLD void wf_share_private(struct wf_worker *w)
-{
-	bool idle = wf_u32_load(&wf_rt.idle_count) != 0; /* relaxed: a policy */
-	w->share_below = idle ? INT_MIN /* until there is something new */ : w->budget - WF_PRIVATE_AGAIN;
-	if (!idle || (!w->proc->next && w->proc->fresh_count == 0))
-		return;
-	make_public(w);
-	offer(w->proc);
-	if (w->pinned) { /* it runs nobody else, and does not look around: others have to, now */
-		wf_u32_store(&w->proc->aged_to, wf_u32_load(&w->proc->runq.tail)); /* relaxed: a hint */
-		wf_runq_share_owner(&w->proc->runq);
-		wf_wake_worker();
-	}
 }
 
 void wf_global_push(struct weft_co *co)
