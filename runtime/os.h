@@ -17,6 +17,9 @@ const char *wf_os_error_text(int error);
 /* CLOCK_MONOTONIC in nanoseconds. About 20 ns. */
 int64_t wf_os_now(void);
 
+/* The same as it was at the last tick, a few milliseconds ago, or longer if the system is late with one. About 8 ns. */
+int64_t wf_os_now_coarse(void);
+
 /* ---- fences -------------------------------------------------------------------------------------------------------- *
  *
  * An asymmetric pair: "store, light fence, load" on a path that runs millions of times a second against "store, heavy fence,

@@ -26,16 +26,26 @@
 /* Where both exist, the other one goes in steps of a microsecond, and on while the machine sleeps (macOS). */
 #ifdef CLOCK_UPTIME_RAW
 #define CLOCK CLOCK_UPTIME_RAW
+#define CLOCK_COARSE CLOCK_UPTIME_RAW_APPROX
 #else
 #define CLOCK CLOCK_MONOTONIC
+#ifdef CLOCK_MONOTONIC_FAST
+#define CLOCK_COARSE CLOCK_MONOTONIC_FAST /* FreeBSD */
+#else
+#define CLOCK_COARSE CLOCK_MONOTONIC_COARSE
+#endif
 #endif
 
-WF_OPAQUE int64_t wf_os_now(void)
+static inline int64_t read_clock(clockid_t clock)
 {
 	struct timespec t;
-	clock_gettime(CLOCK, &t);
+	clock_gettime(clock, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+WF_OPAQUE int64_t wf_os_now(void) { return read_clock(CLOCK); }
+
+WF_OPAQUE int64_t wf_os_now_coarse(void) { return read_clock(CLOCK_COARSE); }
 
 /* ---- threads ------------------------------------------------------------------------------------------------------- */
 

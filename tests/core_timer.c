@@ -290,3 +290,15 @@ TEST(a_late_firing_keeps_to_its_ticket)
 		join_thread(runners[i]);
 	check_sums(&shared);
 }
+
+/* What reads it asks the other clock as well where it matters; never to be ahead, and not to stand still, is all that it needs. */
+TEST(the_coarse_clock_lags_and_follows)
+{
+	int64_t start = wf_os_now();
+	for (int i = 0; i < test_scaled(100000); i++) {
+		int64_t coarse = wf_os_now_coarse();
+		CHECK_LE(coarse, wf_os_now());
+	}
+	while (wf_os_now_coarse() <= start)
+		;
+}
