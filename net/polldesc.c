@@ -182,13 +182,6 @@ int wf_desc_events(struct wf_worker *w, const struct wf_event *events, int n)
 
 /* ---- deadlines ------------------------------------------------------------------------------------------------------ */
 
-/* Most are far off, and to know that takes less than the time itself does. */
-bool wf_has_come(int64_t deadline)
-{
-	enum { FAR_NS = 100000000 }; /* more than a coarse clock should lag */
-	return deadline <= wf_os_now_coarse() + FAR_NS && deadline <= wf_os_now();
-}
-
 static bool somebody_waits(const struct wf_side *side)
 {
 	return !wf_waitq_empty(&side->parked) || !wf_waitq_empty(&side->turns);

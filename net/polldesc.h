@@ -125,12 +125,9 @@ static inline struct wf_desc *wf_desc_find(int fd)
 	return wf_likely(descs != NULL) ? &descs[fd - wf_chunk_first(chunk)] : NULL;
 }
 
-/* Whether the time of a deadline has come. */
-bool wf_has_come(int64_t deadline);
-
 static inline bool wf_is_past(int64_t deadline)
 {
-	return wf_unlikely(deadline != WF_TIME_NEVER) && wf_has_come(deadline);
+	return wf_unlikely(deadline != WF_TIME_NEVER) && deadline <= wf_os_now();
 }
 
 /* Sees to it that the side's timer fires at its deadline, which is not NEVER, or before. True: the caller passes the deadline on to

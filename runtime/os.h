@@ -17,7 +17,8 @@ const char *wf_os_error_text(int error);
 /* CLOCK_MONOTONIC in nanoseconds. About 20 ns. */
 int64_t wf_os_now(void);
 
-/* The same as it was at the last tick, a few milliseconds ago, or longer if the system is late with one. About 8 ns. */
+/* The same, but where that is cheaper (Linux, macOS) as it was at the last tick: some milliseconds ago, longer if the system is
+ * late with one. About 8 ns. */
 int64_t wf_os_now_coarse(void);
 
 /* ---- fences -------------------------------------------------------------------------------------------------------- *

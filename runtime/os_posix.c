@@ -29,10 +29,10 @@
 #define CLOCK_COARSE CLOCK_UPTIME_RAW_APPROX
 #else
 #define CLOCK CLOCK_MONOTONIC
-#ifdef CLOCK_MONOTONIC_FAST
-#define CLOCK_COARSE CLOCK_MONOTONIC_FAST /* FreeBSD */
-#else
+#ifdef __linux__
 #define CLOCK_COARSE CLOCK_MONOTONIC_COARSE
+#else
+#define CLOCK_COARSE CLOCK /* FreeBSD's other one is not cheaper */
 #endif
 #endif
 

@@ -6,8 +6,8 @@
 
 enum { BACKLOG_NS = 200000 }; /* a ring that has not been empty for so long pays for waking another worker */
 
-/* Not for every event, for a wake costs more than most dispatches. relaxed: a policy; the monitor looks again. A ring that is not
- * shared is taken with the processor where the owner does not come back, so without handoff every ring is shared. */
+/* Wakes nobody for a single event, for that costs more than most dispatches. relaxed: a policy; the monitor looks again. A ring
+ * that is not shared is taken with the processor where the owner does not come back, so without handoff every ring is shared. */
 void wf_offer(struct wf_proc *p)
 {
 	if (wf_u32_load(&wf_rt.proc_count) == 1)

@@ -132,16 +132,16 @@ static inline void wf_batch_end(struct wf_worker *w, unsigned char former)
 	w->how = (unsigned char)((w->how & ~WF_READY_BATCH) | former);
 }
 
-/* Global queue, poller and timers, and whether others should be woken for what waits here (look.c). */
-void wf_look_around(struct wf_worker *w);
-
 /* Which of the next that are made runnable is measured: one of so many. */
 enum { WF_TIME_SPREAD = 16 };
+
+/* look.c: global queue, poller and timers, and whether others should be woken for what waits here. */
+void wf_look_around(struct wf_worker *w);
 
 /* Looks at the poller without blocking. */
 void wf_poll(struct wf_worker *w, int64_t now);
 
-/* Moves what is private to the ring, where thieves see it; many fresh ones at once to the global queue. */
+/* share.c. Moves what is private to the ring, where thieves see it; many fresh ones at once to the global queue. */
 void wf_make_public(struct wf_worker *w);
 
 /* Lets others have what is in the ring, if that helps, and wakes another worker for it. */

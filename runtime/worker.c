@@ -1,4 +1,4 @@
-/* The scheduler's other half: a worker that finds nothing to run looks for it everywhere; and a worker's life. idle.c has what
+/* The rest of the scheduler: a worker that finds nothing to run looks for it everywhere; and a worker's life. idle.c has what
  * comes after that. */
 #include <errno.h>
 #include <stdlib.h>

@@ -169,10 +169,15 @@ TEST(log_lines)
 		expect(fd, said[i].status, NULL);
 	}
 	expect_end(fd);
-	fd = dial(&s);
-	TELL(fd, "\x01\r\n");
-	expect(fd, 400, NULL);
-	expect_end(fd);
+	static const char *const refused[][2] = { /* up to the byte for which it is */
+		{"\x01\r\n", "-"}, {"GET /a\r\n", "-"}, {"GET / HTTP/1\n", "GET / HTTP/1"}, {"GET / HT\x01\r\n", "GET / HT"},
+	};
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		fd = dial(&s);
+		tell(fd, refused[i][0], strlen(refused[i][0]));
+		expect(fd, 400, NULL);
+		expect_end(fd);
+	}
 	server_stop(&s);
 	char *text = read_log();
 	const char *line = text;
@@ -180,8 +185,12 @@ TEST(log_lines)
 		line = strip_line(line, stripped);
 		CHECK_STR(stripped, said[i].line);
 	}
-	line = strip_line(line, stripped);
-	CHECK_STR(stripped, "127.0.0.1 - - \"-\" 400 16 \"-\" \"-\"");
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		char wanted[128];
+		line = strip_line(line, stripped);
+		snprintf(wanted, sizeof(wanted), "127.0.0.1 - - \"%s\" 400 16 \"-\" \"-\"", refused[i][1]);
+		CHECK_STR(stripped, wanted);
+	}
 	CHECK_EQ(*line, '\0');
 	free(text);
 }

@@ -343,7 +343,7 @@ static inline const char *skip_run(unsigned state, const char *p, const char *en
 	}
 }
 
-/* The run [mark, p) of the state is over. The next state, or refused: a negative number. */
+/* The run [mark, p) of a state is over. The next state, or refused: a negative number. Of the first line, and behind it. */
 static inline int end_line_run(struct http_head *h, unsigned state, const char *base, const char *mark, const char *p)
 {
 	int refused;
@@ -401,24 +401,23 @@ static inline int end_field_run(struct http_head *h, unsigned state, const char 
 
 static const char *bound(const char *buf, size_t len, size_t limit) { return buf + (len < limit ? len : limit); }
 
-/* Goes on up to end, or until a state behind last: the state it comes to, or refused. */
+/* Goes on up to end, or until a state behind last: the state that it comes to, or refused. */
 static inline int parse_runs(struct http_head *h, int last, const char *buf, const char *end, const struct http_limits *limits)
 {
 	const char *p = buf + h->at, *mark = buf + h->mark;
-	int state = h->state;
-	while (state >= 0 && state <= last) {
-		p = skip_run((unsigned)state, p, end);
-		if (p == end)
+	int state = h->state, next = state;
+	while (state <= last && (p = skip_run((unsigned)state, p, end)) != end) {
+		next = last == LINE_END ? end_line_run(h, (unsigned)state, buf, mark, p) :
+					  end_field_run(h, (unsigned)state, buf, mark, p, limits);
+		if (next < 0)
 			break;
-		state = last == LINE_END ? end_line_run(h, (unsigned)state, buf, mark, p) :
-					   end_field_run(h, (unsigned)state, buf, mark, p, limits);
+		state = next;
 		mark = ++p;
 	}
-	if (state >= 0)
-		h->state = (uint8_t)state;
+	h->state = (uint8_t)state;
 	h->at = (uint16_t)(p - buf);
 	h->mark = (uint16_t)(mark - buf);
-	return state;
+	return next;
 }
 
 int http_parse_head(struct http_head *h, const char *buf, size_t len, const struct http_limits *limits)

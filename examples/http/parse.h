@@ -75,7 +75,7 @@ struct http_head {
 	/* where the parser is */
 	bool has_host, has_encoding, strange_encoding, expects_other, says_close, says_keep;
 	uint8_t state;
-	uint16_t at;                 /* bytes looked at */
+	uint16_t at;                 /* bytes taken; where it is refused, up to the one for which it is */
 	uint16_t mark;               /* where the present piece began */
 
 	uint16_t count;

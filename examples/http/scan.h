@@ -2,7 +2,9 @@
 #ifndef HTTP_SCAN_H
 #define HTTP_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "chars.h"
@@ -19,8 +21,8 @@ static inline const char *http_skip(const char *p, const char *end, unsigned cla
 	return p;
 }
 
-/* Marks, by its high bit, the lowest byte of a word that is neither HTTP_VISIBLE nor HTTP_TEXT, whichever the class is; a tab too.
- * Bytes above that one may be marked for nothing (a borrow), or not. */
+/* For HTTP_VISIBLE and HTTP_TEXT: marks, by its high bit, the lowest byte of a word that is not of the class; with HTTP_TEXT a tab
+ * too, which is of it. Bytes above that one may be marked for nothing (a borrow), or not. */
 static inline uint64_t http_stops(uint64_t word, unsigned class)
 {
 	const uint64_t ones = 0x0101010101010101, high = ones << 7;
@@ -30,20 +32,23 @@ static inline uint64_t http_stops(uint64_t word, unsigned class)
 	return (below | above | ((del - ones) & ~del)) & high;
 }
 
-/* The same as http_skip for HTTP_VISIBLE and HTTP_TEXT, eight bytes at a time. */
+/* The same as http_skip for these two, eight bytes at a time. */
 static inline const char *http_skip_long(const char *p, const char *end, unsigned class)
 {
-	for (uint64_t word; end - p >= (ptrdiff_t)sizeof(word); p += sizeof(word)) {
+	const bool lowest_is_first = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+	uint64_t word, stops;
+	while (end - p >= (ptrdiff_t)sizeof(word)) {
 		memcpy(&word, p, sizeof(word));
-		uint64_t stops = http_stops(word, class);
-		if (stops == 0)
+		if ((stops = http_stops(word, class)) == 0) {
+			p += sizeof(word);
 			continue;
-		if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		}
+		if (!lowest_is_first)
 			break;
 		p += __builtin_ctzll(stops) / 8;
 		if (class != HTTP_TEXT || *p != '\t')
 			return p;
-		p -= sizeof(word) - 1;
+		p++;
 	}
 	return http_skip(p, end, class);
 }
