@@ -115,6 +115,8 @@ void http_body_drop(struct http_conn *c)
 	const char *piece;
 	size_t dropped = 0;
 	ssize_t n = 0;
+	if (c->body == HTTP_BODY_NONE)
+		return;
 	while (dropped <= DROP_AT_MOST && (n = http_body_next(c, &piece)) > 0)
 		dropped += (size_t)n;
 	if (n != 0) {

@@ -284,19 +284,21 @@ static int take_expect(struct http_head *h, const char *rest, const char *last)
 static int take_field(struct http_head *h, const char *base, const char *p, const char *end)
 {
 	struct http_field *field = &h->fields[h->count++];
+	const char *name = base + field->name.at;
+	size_t n = field->name.len;
 	trim(&p, &end);
 	field->value = span(base, p, end);
-	switch (field->name.len) {
+	switch (n) {
 	case sizeof("host") - 1:
-		return http_span_is(base, field->name, "host") ? take_host(h, base, p, end) : 0;
+		return same(name, n, "host") ? take_host(h, base, p, end) : 0;
 	case sizeof("expect") - 1:
-		return http_span_is(base, field->name, "expect") ? take_expect(h, p, end) : 0;
+		return same(name, n, "expect") ? take_expect(h, p, end) : 0;
 	case sizeof("connection") - 1:
-		return http_span_is(base, field->name, "connection") ? take_connection(h, p, end) : 0;
+		return same(name, n, "connection") ? take_connection(h, p, end) : 0;
 	case sizeof("content-length") - 1:
-		return http_span_is(base, field->name, "content-length") ? take_length(h, p, end) : 0;
+		return same(name, n, "content-length") ? take_length(h, p, end) : 0;
 	case sizeof("transfer-encoding") - 1:
-		return http_span_is(base, field->name, "transfer-encoding") ? take_encoding(h, p, end) : 0;
+		return same(name, n, "transfer-encoding") ? take_encoding(h, p, end) : 0;
 	default:
 		return 0;
 	}
