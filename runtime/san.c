@@ -9,8 +9,6 @@
 #endif
 
 #ifdef WF_TSAN
-#include <unistd.h>
-
 enum { NAP_NS = 20000000 };
 enum { USES_MAX = 32 }; /* of the 64 Ki entries of TSan's call stack, an end takes about six */
 #endif
@@ -79,7 +77,6 @@ void wf_san_stack_fresh(struct wf_san_fiber *fiber)
 int64_t wf_san_nap(int64_t ns)
 {
 #ifdef WF_TSAN
-	usleep(0);
 	return ns < 0 || ns > NAP_NS ? NAP_NS : ns;
 #else
 	return ns;

@@ -96,7 +96,9 @@ static inline void wf_san_arrive(struct wf_san_fiber *self)
 }
 
 /* A thread of the program's is about to sleep for ns (negative: until it is woken): for how long at a time. TSan keeps a signal
- * back until the thread makes a call that TSan knows, which a system call of the runtime is not. */
+ * back until the thread makes a call that TSan knows, which a system call of the runtime is not: to ask for the time is, so the
+ * caller does that each time. (It must not be one that sleeps, were it for no time: TSan lets signals in meanwhile, and with that
+ * of clang 14 one in hundreds was lost.) */
 int64_t wf_san_nap(int64_t ns);
 
 #else
