@@ -170,7 +170,8 @@ TEST(log_lines)
 	}
 	expect_end(fd);
 	static const char *const refused[][2] = { /* up to the byte for which it is */
-		{"\x01\r\n", "-"}, {"GET /a\r\n", "-"}, {"GET / HTTP/1\n", "GET / HTTP/1"}, {"GET / HT\x01\r\n", "GET / HT"},
+		{"\x01\r\n", "-"}, {"GET /a\r\n", "-"}, {"GET /\xff HTTP/1.1\r\n", "-"},
+		{"GET / HTTP/1\n", "GET / HTTP/1"}, {"GET / HT\x01\r\n", "GET / HT"},
 	};
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		fd = dial(&s);
